@@ -1,0 +1,46 @@
+"""Find out why a neural network fails to train or to generalise, and prove the cure."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unstuck.diagnosis import diagnose as diagnose
+    from unstuck.judgement import replay as replay
+    from unstuck.loop import Run as Run
+    from unstuck.loop import fit as fit
+    from unstuck.report import Report as Report
+    from unstuck.setup import Setup as Setup
+    from unstuck.treatment import Cure as Cure
+    from unstuck.treatment import treat as treat
+
+__version__ = "0.1.0"
+
+# Public name → the module that holds it. Loaded when first used, so that `unstuck --help` needs no torch.
+_HOMES = {
+    "Cure": "unstuck.treatment",
+    "Report": "unstuck.report",
+    "Run": "unstuck.loop",
+    "Setup": "unstuck.setup",
+    "diagnose": "unstuck.diagnosis",
+    "fit": "unstuck.loop",
+    "replay": "unstuck.judgement",
+    "treat": "unstuck.treatment",
+}
+
+__all__ = ["Cure", "Report", "Run", "Setup", "diagnose", "fit", "replay", "treat"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unstuck' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__, "__version__"]

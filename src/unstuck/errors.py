@@ -1,0 +1,88 @@
+"""Every error that `unstuck` raises on purpose.
+
+    UnstuckError
+    ├── SetupError          the set-up cannot be what it was given as
+    ├── ExaminationError    the user's own code raised; carries the stage and their line
+    ├── RemedyError         a remedy does not apply to this set-up
+    └── TargetError         the command line was pointed at something that is no set-up
+
+A message has one grammar: what must be what; got what; do this.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+
+class UnstuckError(Exception):
+    """Anything that `unstuck` raises on purpose."""
+
+
+def sentence(must: str, got: str, do: str) -> str:
+    """Join the three parts of a message: "`loss` must return a scalar; got shape [64]. Use …"."""
+    return f"{must}; got {got}. {do}"
+
+
+@final
+class SetupError(UnstuckError):
+    """The set-up is not one that can be trained.
+
+    Args:
+        must: What must be what, without a full stop.
+        got: What was found instead.
+        do: What the user does about it, as a sentence.
+    """
+
+    def __init__(self, must: str, got: str, do: str) -> None:
+        super().__init__(sentence(must, got, do))
+
+
+_WHERE: Final = {"data": " through every batch", "model": "", "optimizer": "", "schedule": ""}
+
+
+@final
+class ExaminationError(UnstuckError):
+    """The user's own code raised while it was being run.
+
+    Args:
+        stage: "data", "model", "optimizer", "forward", "loss", "backward", "step" or "schedule".
+        cause: The exception that their code raised.
+        line: "file.py:12" of the innermost line that is the user's own, or "" where none is known.
+        do: What the user does about it, as a sentence.
+        on: The split that was being read or run on, such as "test", or "" where it does not matter.
+    """
+
+    def __init__(self, stage: str, cause: BaseException, line: str = "", do: str = "", on: str = "") -> None:
+        self.stage = stage
+        self.cause = cause
+        self.line = line
+        self.do = do
+        self.on = on
+        where = f" at {line}" if line else ""
+        what = " ".join(str(cause).split()) or "no message"
+        advice = do or f"Run the {stage} by itself on one batch and mend it."
+        message = sentence(
+            f"The {stage} stage must run{_WHERE.get(stage, ' on a batch')}{f' of `{on}`' if on else ''} without an error",
+            f"{type(cause).__name__}{where}: {what[:300]}",
+            advice,
+        )
+        super().__init__(message)
+
+
+@final
+class RemedyError(UnstuckError):
+    """A remedy does not apply to this set-up; its message says why."""
+
+
+@final
+class TargetError(UnstuckError):
+    """The command line was pointed at something that holds no set-up.
+
+    Args:
+        must: What must be what, without a full stop.
+        got: What was found instead.
+        do: What the user does about it, as a sentence.
+    """
+
+    def __init__(self, must: str, got: str, do: str) -> None:
+        super().__init__(sentence(must, got, do))

@@ -1,0 +1,203 @@
+"""The training loop: the only one. It trains a set-up exactly as described, and records the run."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from unstuck.loop.evaluate import evaluate
+from unstuck.loop.record import RunRecord
+from unstuck.loop.stages import stage, take_step
+from unstuck.loop.watching import Watcher, sampled_steps
+from unstuck.setup import Setup
+from unstuck.setup.randomness import isolated, one_thread
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A finished training run.
+
+    Attributes:
+        setup: What was trained.
+        model: The trained model; it takes the raw inputs.
+        record: Everything that was recorded.
+    """
+
+    setup: Setup
+    model: nn.Module
+    record: RunRecord
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Training loss before each step, shape `[T]`."""
+        return self.record.losses
+
+    @property
+    def validation_losses(self) -> tuple[float, ...]:
+        """Validation loss after each epoch, shape `[E]`."""
+        return self.record.validation_losses
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run.
+
+    Attributes:
+        index: Number of steps done before this one.
+        epoch: Epoch it belongs to, from 0.
+        loss: Training loss before the step.
+        rate: Rate of the first parameter group.
+        ends_epoch: Whether it is the last step of its epoch.
+    """
+
+    index: int
+    epoch: int
+    loss: float
+    rate: float
+    ends_epoch: bool
+
+
+def fit(
+    setup: Setup,
+    *,
+    seed: int | None = None,
+    watched: bool = False,
+    seconds: float | None = None,
+    steps: int | None = None,
+    validate: bool = True,
+) -> Run:
+    """Train a set-up exactly as it describes.
+
+    The user's objects and every random generator stay as they are. The same seed gives the same run, bit for
+    bit, watched or not.
+
+    Args:
+        setup: What to train.
+        seed: In place of the set-up's own.
+        watched: Whether layers are sampled.
+        seconds: Stop after this wall time.
+        steps: Stop after so many steps.
+        validate: Whether the validation loss is taken after each epoch.
+
+    Returns:
+        The run, with the trained model.
+    """
+    setup = setup if seed is None else replace(setup, seed=seed)
+    start = time.perf_counter()
+    with isolated(setup.seed), one_thread():
+        model, optimizer = setup.build()
+        training = _Training(setup, model, optimizer, watched, validate)
+        stopped = "finished"
+        for step in training.steps():
+            if not math.isfinite(step.loss):
+                stopped = "non-finite"
+                break
+            if steps is not None and step.index + 1 >= steps:
+                break
+            if seconds is not None and time.perf_counter() - start > seconds:
+                stopped = "time"
+                break
+        training.finish()
+    return Run(setup, model, training.record(stopped, time.perf_counter() - start))
+
+
+@final
+class _Training:
+    """The state of a run in progress."""
+
+    def __init__(self, setup: Setup, model: nn.Module, optimizer: Optimizer, watched: bool, validate: bool) -> None:
+        self.setup, self.model, self.optimizer = setup, model, optimizer
+        self.losses: list[float] = []
+        self.rates: list[float] = []
+        self.epoch_ends: list[int] = []
+        self.validation_losses: list[float] = []
+        self.sampled: list[int] = []
+        self.watcher = Watcher(model, optimizer) if watched else None
+        self.validate = (validate or setup.early_stopping) and setup.validation is not None
+        self.validate = self.validate and setup.loss is not None
+        self.best: tuple[float, dict[str, Any]] | None = None
+        self.scheduler: Any = None
+        if setup.scheduler is not None:
+            with stage("schedule"):
+                self.scheduler = setup.scheduler(optimizer)
+
+    def steps(self) -> Iterator[Step]:
+        """Take the steps of the set-up, one at a time."""
+        setup, generator = self.setup, torch.Generator().manual_seed(self.setup.seed)
+        wanted = sampled_steps(setup.epochs * (setup.train.batches_per_epoch or 1000))
+        self.model.train()
+        for epoch in range(setup.epochs):
+            batches = iter(setup.train.batches(generator))
+            batch = _next(batches)
+            while batch is not None:
+                index = len(self.losses)
+                watching = self.watcher is not None and index in wanted
+                if watching:
+                    self.sampled.append(index)
+                self.rates.append(float(self.optimizer.param_groups[0]["lr"]) * setup.optimizer.rate_factor)
+                with self.watcher.sample() if watching and self.watcher is not None else nullcontext():
+                    loss = take_step(setup, self.model, self.optimizer, setup.placed(batch))
+                value = float(loss)
+                self.losses.append(value)
+                if setup.schedule_every == "step":
+                    self._schedule()
+                batch = _next(batches)
+                if batch is None:
+                    self._end_epoch()
+                yield Step(index, epoch, value, self.rates[-1], batch is None)
+
+    def _schedule(self, *arguments: float) -> None:
+        if self.scheduler is not None:
+            with stage("schedule"):
+                self.scheduler.step(*arguments)
+
+    def _end_epoch(self) -> None:
+        self.epoch_ends.append(len(self.losses))
+        if self.validate:
+            assert self.setup.validation is not None
+            loss = evaluate(self.setup, self.model, self.setup.validation).loss
+            self.validation_losses.append(loss)
+            if self.setup.early_stopping and (self.best is None or loss < self.best[0]):
+                self.best = (loss, copy.deepcopy(self.model.state_dict()))
+        if self.setup.schedule_every == "plateau":
+            watched = self.validation_losses or [sum(self.losses[-20:]) / len(self.losses[-20:])]
+            self._schedule(watched[-1])
+        elif self.setup.schedule_every == "epoch":
+            self._schedule()
+
+    def finish(self) -> None:
+        """Go back to the best weights, where the set-up stops early."""
+        if self.best is not None:
+            self.model.load_state_dict(self.best[1])
+
+    def record(self, stopped: str, seconds: float) -> RunRecord:
+        """What is kept of the run."""
+        return RunRecord(
+            seed=self.setup.seed,
+            losses=tuple(self.losses),
+            rates=tuple(self.rates),
+            epoch_ends=tuple(self.epoch_ends),
+            validation_losses=tuple(self.validation_losses),
+            sampled_steps=tuple(self.sampled),
+            layers=self.watcher.traces() if self.watcher is not None else (),
+            stopped=stopped,
+            seconds=seconds,
+            epochs_planned=self.setup.epochs,
+            cadence_seconds=self.watcher.seconds if self.watcher is not None else 0.0,
+        )
+
+
+def _next(batches: Iterator[Any]) -> Any:
+    with stage("data"):
+        return next(batches, None)

@@ -1,0 +1,385 @@
+"""The records that a report is made of: plain data, no torch, no rendering.
+
+A `Report` is what `diagnose` hands to the user and what is written to JSON. Text, HTML and JSON are
+pure functions of it (`unstuck.render`).
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, final
+
+from unstuck.quantity import Interval, Quantity, Threshold
+
+SCHEMA_VERSION: Final = 1
+
+
+class Outcome(enum.Enum):
+    """What a rule, or the trial of its remedy, came to."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNDECIDED = "undecided"
+
+
+class Status(enum.Enum):
+    """How far a finding is proven."""
+
+    CONFIRMED = "confirmed"
+    SUSPECTED = "suspected"
+
+
+class Applies(enum.Enum):
+    """How freely a remedy may be applied."""
+
+    SAFE = "safe"
+    OPT_IN = "opt-in"
+    ADVICE = "advice"
+
+
+class Branch(enum.Enum):
+    """The branches of the guide; the value is the public name."""
+
+    SETUP = "setup"
+    DATA = "data"
+    OPTIMISATION = "optimisation"
+    MODEL_BIAS = "model-bias"
+    OVERFITTING = "overfitting"
+    MISMATCH = "mismatch"
+    HEALTHY = "healthy"
+    UNDECIDED = "undecided"
+
+
+FAMILY_BRANCH: Final[Mapping[str, Branch]] = {
+    "SET": Branch.SETUP,
+    "DAT": Branch.DATA,
+    "OPT": Branch.OPTIMISATION,
+    "CAP": Branch.MODEL_BIAS,
+    "GEN": Branch.OVERFITTING,
+    "MIS": Branch.MISMATCH,
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One number that speaks for or against a suspicion.
+
+    Attributes:
+        quantity: What was measured.
+        limit: What it was held against, where there is a limit.
+    """
+
+    quantity: Quantity
+    limit: Threshold | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule says of a chart.
+
+    Attributes:
+        outcome: PRESENT raises a suspicion that a trial then tests.
+        sentence: One sentence for the user, with the number that decided.
+        evidence: The numbers, the deciding one first.
+        where: Names of the layers, features or lines concerned.
+    """
+
+    outcome: Outcome
+    sentence: str
+    evidence: tuple[Evidence, ...] = ()
+    where: tuple[str, ...] = ()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RuleSummary:
+    """What a report keeps of a rule.
+
+    Attributes:
+        code: Such as "OPT001".
+        name: Such as "learning-rate-too-high".
+        title: Its one-line statement of the fault.
+        why: Why it hurts, as a paragraph.
+    """
+
+    code: str
+    name: str
+    title: str
+    why: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the difference between the set-up as given and the set-up as cured.
+
+    Attributes:
+        field: What changes, such as "optimizer.lr".
+        before: As given, rendered.
+        after: As cured, rendered.
+    """
+
+    field: str
+    before: str
+    after: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A curve over training, thinned for display.
+
+    Attributes:
+        label: What it shows, such as "as given, seed 0".
+        steps: Step numbers, shape `[K]`.
+        values: Loss at those steps, shape `[K]`; non-finite values are kept.
+    """
+
+    label: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A remedy run against an equal-budget control, paired over seeds.
+
+    Attributes:
+        remedy: What was changed, as an imperative sentence.
+        changes: The change as a diff of the set-up.
+        outcome: PRESENT: the remedy cures, so the cause is confirmed. ABSENT: refuted.
+        score: What is compared, such as "training loss" (lower is better).
+        seeds: The seeds that were run, shape `[S]`.
+        before: Score of the control per seed, shape `[S]`.
+        after: Score with the remedy per seed, shape `[S]`.
+        gain: What the remedy gains, as a share of the span from the best constant prediction to the lowest score
+            known, with its interval over seeds; decides the outcome.
+        closed: What the remedy gains, as a share of what the set-up as given falls short of that lowest score:
+            1 closes all; NaN where that is not known.
+        curves: Curves of control and remedy.
+        seconds: Wall time.
+        note: What a reader should know, such as a seed that was cut short.
+    """
+
+    remedy: str
+    changes: tuple[Change, ...]
+    outcome: Outcome
+    score: str
+    seeds: tuple[int, ...]
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    gain: Quantity
+    closed: float = math.nan
+    curves: tuple[Curve, ...] = ()
+    seconds: float = 0.0
+    note: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule with what was found of it.
+
+    Attributes:
+        rule: Which diagnosis.
+        outcome: PRESENT, ABSENT or UNDECIDED after the trial, where one was run.
+        status: CONFIRMED by a trial, or only SUSPECTED.
+        verdict: What the chart showed.
+        remedy: What to do, as an imperative sentence.
+        applies: How freely the remedy may be applied.
+        trial: The trial, where one was run.
+        explained_by: Code of the finding that explains this one, or "".
+        alternative_to: Code of a finding that cures the same fault with a smaller change, or "".
+    """
+
+    rule: RuleSummary
+    outcome: Outcome
+    status: Status
+    verdict: Verdict
+    remedy: str = ""
+    applies: Applies = Applies.ADVICE
+    trial: Trial | None = None
+    explained_by: str = ""
+    alternative_to: str = ""
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The numbers behind the verdict."""
+        return self.verdict.evidence
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Unchecked:
+    """Something that was not looked at, and why.
+
+    Attributes:
+        subject: A rule ("MIS004 preprocessing-mismatch") or a question of the guide.
+        reason: Why not, as a sentence that says what would be needed.
+    """
+
+    subject: str
+    reason: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One fork of the guide.
+
+    Attributes:
+        text: The question, such as "Is the training loss large?".
+        answer: PRESENT is yes, ABSENT is no.
+        quantity: The number that chose the way, with its interval.
+        limit: What it was held against.
+        because: The comparison in words.
+    """
+
+    text: str
+    answer: Outcome
+    quantity: Quantity
+    limit: Threshold
+    because: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the examination took.
+
+    Attributes:
+        seconds: Wall time of the whole.
+        budget: Seconds that were allowed.
+        run_seconds: Wall time of one run of the set-up as given.
+        first_finding: Seconds until the first suspicion, or None where there was none.
+        trainings: Number of training runs, of any length.
+        parts: Seconds per part of the examination.
+    """
+
+    seconds: float
+    budget: float
+    run_seconds: float
+    first_finding: float | None
+    trainings: int
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How to get the same report again.
+
+    Attributes:
+        command: The command or call that made it.
+        versions: Package → version.
+        device: Such as "cpu".
+        seed: The seed of the set-up.
+        created: ISO 8601 time, UTC.
+    """
+
+    command: str
+    versions: Mapping[str, str]
+    device: str
+    seed: int
+    created: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `diagnose` found.
+
+    Attributes:
+        sentence: The verdict in one sentence.
+        branch_taken: The branch of the guide; `branch` is its public name.
+        questions: The forks that were passed, in order.
+        findings: Causes, ranked; the first is the root cause. Empty for a healthy set-up.
+        ruled_out: Rules whose suspicion was absent or refuted, with the numbers.
+        unchecked: What was not looked at, and why.
+        curves: The run as given.
+        setup: The set-up as given, field → rendering.
+        notes: Remarks on the examination, such as "stopped by Ctrl-C".
+        cost: What it took.
+        provenance: Versions, device, seed, command.
+        complete: False where the examination was cut short; the rest is what was found so far.
+        error: What stopped it, in one sentence, or "".
+        chart: The measurements by name, as plain data; what `replay` judges again.
+        schema: Version of this layout.
+    """
+
+    sentence: str
+    branch_taken: Branch
+    questions: tuple[Question, ...]
+    findings: tuple[Finding, ...]
+    ruled_out: tuple[Finding, ...]
+    unchecked: tuple[Unchecked, ...]
+    curves: tuple[Curve, ...]
+    setup: Mapping[str, str]
+    notes: tuple[str, ...]
+    cost: Cost
+    provenance: Provenance
+    complete: bool = True
+    error: str = ""
+    chart: Mapping[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA_VERSION
+
+    @property
+    def branch(self) -> str:
+        """The branch of the guide by its public name, such as "optimisation"."""
+        return self.branch_taken.value
+
+    @property
+    def cause(self) -> Finding | None:
+        """The root cause, where one was found."""
+        return self.findings[0] if self.findings else None
+
+    def __str__(self) -> str:
+        """The report as plain text, 80 columns, no colour."""
+        from unstuck.render import text  # rendering knows records, not the other way round
+
+        return text.plain(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the report; the ending of `path` chooses the form.
+
+        Args:
+            path: Ends in ".json" or ".txt".
+
+        Raises:
+            ValueError: If the ending is another one.
+        """
+        from unstuck.render import save
+
+        save(self, Path(path))
+
+
+__all__ = [
+    "FAMILY_BRANCH",
+    "SCHEMA_VERSION",
+    "Applies",
+    "Branch",
+    "Change",
+    "Cost",
+    "Curve",
+    "Evidence",
+    "Finding",
+    "Interval",
+    "Outcome",
+    "Provenance",
+    "Quantity",
+    "Question",
+    "Report",
+    "RuleSummary",
+    "Status",
+    "Threshold",
+    "Trial",
+    "Unchecked",
+    "Verdict",
+]

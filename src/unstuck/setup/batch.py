@@ -1,0 +1,126 @@
+"""Batches: tuples, lists and dictionaries of tensors, nested as loaders make them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from unstuck.errors import SetupError
+
+Batch = Any
+"""What a loader yields: a tensor, or tuples, lists and mappings of batches; leaves may be anything."""
+
+TARGET_KEYS: Final = ("labels", "label", "targets", "target", "y")
+
+
+def map_tensors(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """The same structure with every tensor changed.
+
+    Args:
+        batch: A batch.
+        change: Applied to each tensor; other leaves are kept.
+
+    Returns:
+        A new structure of the same kind.
+    """
+    if isinstance(batch, Tensor):
+        return change(batch)
+    if isinstance(batch, Mapping):
+        return {key: map_tensors(value, change) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(map_tensors(value, change) for value in batch))
+    if isinstance(batch, (tuple, list)):
+        return type(batch)(map_tensors(value, change) for value in batch)
+    return batch
+
+
+def tensors(batch: Batch) -> Iterator[Tensor]:
+    """Every tensor of a batch, in a fixed order."""
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, Mapping):
+        for value in batch.values():
+            yield from tensors(value)
+    elif isinstance(batch, (tuple, list)):
+        for value in batch:
+            yield from tensors(value)
+
+
+def length(batch: Batch) -> int:
+    """Number of samples: the first dimension of the first tensor that has one; 0 where there is none."""
+    return next((tensor.shape[0] for tensor in tensors(batch) if tensor.dim() > 0), 0)
+
+
+def concatenate(batches: list[Batch]) -> Batch:
+    """Join batches of equal structure along their first dimension.
+
+    Raises:
+        ValueError: If the structures or the shapes do not fit.
+    """
+    first = batches[0]
+    if isinstance(first, Tensor):
+        if any(batch.shape[1:] != first.shape[1:] or batch.dtype != first.dtype for batch in batches):
+            raise ValueError("shapes differ")
+        return torch.cat(batches)
+    if isinstance(first, Mapping):
+        return {key: concatenate([batch[key] for batch in batches]) for key in first}
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*(concatenate(list(parts)) for parts in zip(*batches, strict=True)))
+    if isinstance(first, (tuple, list)):
+        return type(first)(concatenate(list(parts)) for parts in zip(*batches, strict=True))
+    raise ValueError(f"no tensor but {type(first).__name__}")
+
+
+def split_batch(batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+    """Tell the inputs of a batch from its targets.
+
+    Args:
+        batch: `(inputs, …, targets)`, or a mapping with one of `TARGET_KEYS`.
+
+    Returns:
+        Positional inputs, keyword inputs, targets.
+
+    Raises:
+        SetupError: If the batch has neither form.
+    """
+    if isinstance(batch, Mapping):
+        for key in TARGET_KEYS:
+            if key in batch:
+                return (), {name: value for name, value in batch.items() if name != key}, batch[key]
+        raise SetupError(
+            f"A dictionary batch must hold its targets under one of {', '.join(TARGET_KEYS)}",
+            f"keys {', '.join(map(str, batch))}",
+            "Rename the key, or give `train_step=(model, optimizer, batch) -> loss`.",
+        )
+    if isinstance(batch, (tuple, list)) and len(batch) >= 2:
+        return tuple(batch[:-1]), {}, batch[-1]
+    kind = f"shape {list(batch.shape)}" if isinstance(batch, Tensor) else type(batch).__name__
+    raise SetupError(
+        "A batch must be (inputs, targets)",
+        kind,
+        "Yield both from the data set (an autoencoder yields its inputs twice), or give `train_step`.",
+    )
+
+
+def replace_inputs(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """The same batch with every floating-point input tensor changed and its targets kept."""
+
+    def floating(tensor: Tensor) -> Tensor:
+        return change(tensor) if tensor.is_floating_point() else tensor
+
+    if isinstance(batch, Mapping):
+        return {key: value if key in TARGET_KEYS else map_tensors(value, floating) for key, value in batch.items()}
+    kept = [map_tensors(part, floating) for part in batch[:-1]] + [batch[-1]]
+    return type(batch)(*kept) if hasattr(batch, "_fields") else type(batch)(kept)
+
+
+def replace_targets(batch: Batch, targets: Any) -> Batch:
+    """The same batch with other targets."""
+    if isinstance(batch, Mapping):
+        key = next(key for key in TARGET_KEYS if key in batch)
+        return {**batch, key: targets}
+    kept = [*batch[:-1], targets]
+    return type(batch)(*kept) if hasattr(batch, "_fields") else type(batch)(kept)

@@ -1,0 +1,32 @@
+"""Where in the user's own source something happened."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from functools import lru_cache
+from pathlib import Path
+
+_OURS = str(Path(__file__).resolve().parents[1]) + os.sep
+_LIBRARIES = (
+    f"{os.sep}site-packages{os.sep}",
+    f"{os.sep}dist-packages{os.sep}",
+    str(Path(sys.prefix).resolve() / "lib") + os.sep,
+    str(Path(traceback.__file__).resolve().parent) + os.sep,
+)
+
+
+@lru_cache(maxsize=4096)
+def is_user_file(filename: str) -> bool:
+    """Whether a file is neither ours nor a library's."""
+    if filename.startswith("<"):
+        return False
+    resolved = str(Path(filename).resolve())
+    return not resolved.startswith(_OURS) and not any(library in resolved for library in _LIBRARIES)
+
+
+def user_line(error: BaseException) -> str:
+    """The innermost line of the user's own source in a traceback, as "file.py:12", or ""."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_user_file(frame.filename)]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -1,0 +1,45 @@
+"""The public names, exactly; and what importing them costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import unstuck
+
+NAMES = {"Cure", "Report", "Run", "Setup", "diagnose", "fit", "replay", "treat"}
+
+
+def test_the_public_names_are_exactly_these() -> None:
+    assert set(unstuck.__all__) == NAMES
+    for name in NAMES:
+        assert getattr(unstuck, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'cure_all'"):
+        unstuck.cure_all  # noqa: B018
+
+
+@pytest.mark.parametrize("first", ["unstuck.diagnosis", "unstuck.treatment", "unstuck.judgement"])
+def test_functions_stay_functions_whatever_is_imported_first(first: str) -> None:
+    code = f"import {first}, unstuck; assert callable(unstuck.diagnose) and callable(unstuck.treat)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_importing_the_package_imports_neither_torch_nor_scikit_learn() -> None:
+    code = "import sys, unstuck; assert not {'torch', 'sklearn', 'scipy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_the_public_names_cost_at_most_150_ms_beyond_torch() -> None:
+    code = (
+        "import torch, numpy, time; start = time.perf_counter(); import unstuck; "
+        "unstuck.Setup, unstuck.fit, unstuck.diagnose, unstuck.treat; print(time.perf_counter() - start)"
+    )
+    seconds = [
+        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+        for _ in range(3)
+    ]
+    assert min(seconds) <= 0.15
