@@ -1,0 +1,1 @@
+"""Measurements: frozen records of plain numbers that know how to measure themselves."""

@@ -1,0 +1,274 @@
+"""The run as given against everything that it can fairly be compared with.
+
+A loss is large only where something goes lower on the training data *and* on held-out data of the same
+distribution: a copy that memorises is no proof that the given run fails.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final, final
+
+from unstuck.measure.best_constant import BestConstant
+from unstuck.measure.enlarged_copy import EnlargedCopy
+from unstuck.measure.protocol import NotMeasurable, Unmeasured
+from unstuck.measure.references import References
+from unstuck.measure.robust_copy import RobustCopy
+from unstuck.measure.scores import FinalScores, Scores, SplitScore
+from unstuck.quantity import Threshold
+
+LARGE: Final = Threshold(
+    0.1,
+    "share of the span from the best constant to the best comparison",
+    "largest shortfall of the healthy set-ups of bench/healthy, rounded up",
+)
+
+MOST_OF_IT: Final = Threshold(
+    0.5,
+    "share of the shortfall",
+    "majority: the copy explains more of the shortfall than everything else together",
+)
+
+SAME_MODEL: Final = "same model"
+OTHER_LEARNER: Final = "other learner"
+LARGER_MODEL: Final = "larger model"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Comparator:
+    """Something that the run is compared with.
+
+    Attributes:
+        name: Such as "the same model, robustly trained".
+        kind: SAME_MODEL, OTHER_LEARNER or LARGER_MODEL.
+        scale: "loss" or "error": what the four numbers below are.
+        training: Its number on the training split.
+        held_out: Its number on the held-out part.
+        shortfall: Share of the way from the best constant to this comparator that the run as given falls short
+            of, the smaller of the two splits.
+        low: Lower end of the interval of `shortfall`.
+        high: Upper end.
+    """
+
+    name: str
+    kind: str
+    scale: str
+    training: float
+    held_out: float
+    shortfall: float
+    low: float
+    high: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Where the run as given stands.
+
+    Attributes:
+        constant_training: Loss of the best constant prediction on the training split.
+        constant_held_out: Likewise on the held-out part.
+        constant_test: Likewise on the test split, or None.
+        given: The scores of the run as given.
+        comparators: What it was compared with.
+        settled: Why no comparison was needed, or "".
+    """
+
+    cost: ClassVar[float] = 4.0
+
+    constant_training: float
+    constant_held_out: float
+    constant_test: float | None
+    given: Scores
+    comparators: tuple[Comparator, ...]
+    settled: str = ""
+
+    @classmethod
+    def measure(
+        cls,
+        learners: LearnerComparison,
+        robust: Callable[[], RobustCopy],
+        enlarged: Callable[[], EnlargedCopy],
+    ) -> Comparison:
+        """Compare with copies of the same model too, the larger one only where it can tell something."""
+        base = learners.comparison
+        if base.settled:
+            return base
+        found = [*base.comparators, *_copy(base, "the same model, robustly trained", SAME_MODEL, robust)]
+        compared = replace(base, comparators=tuple(found))
+        same = compared.best(SAME_MODEL)
+        # A larger model is asked only where other learners do better and the same model does not.
+        if compared.training_is_large and (same is None or same.shortfall < MOST_OF_IT.value * compared.shortfall):
+            found += _copy(base, "the model enlarged, robustly trained", LARGER_MODEL, enlarged)
+        return replace(base, comparators=tuple(found))
+
+    def best(self, kind: str | None = None) -> Comparator | None:
+        """The comparator that the run falls most short of, of one kind or of all."""
+        wanted = [comparator for comparator in self.comparators if kind in (None, comparator.kind)]
+        return max(wanted, key=lambda comparator: comparator.shortfall, default=None)
+
+    @property
+    def shortfall(self) -> float:
+        """The largest shortfall; 0 where nothing goes lower."""
+        best = self.best()
+        return 0.0 if best is None else best.shortfall
+
+    def shortfall_of(self, scores: Scores, by_loss: bool) -> float:
+        """The largest shortfall that another run has against the same comparators.
+
+        Args:
+            scores: Of that run.
+            by_loss: Whether its losses mean the same; else only the task's error is compared.
+
+        Returns:
+            The shortfall; 0 where nothing goes lower.
+        """
+        found = [0.0]
+        for comparator in self.comparators:
+            if comparator.scale == "error":
+                training, held_out = scores.training.error, scores.held_out.error
+                tops = 1.0, 1.0
+            elif by_loss:
+                training, held_out = scores.training.loss, scores.held_out.loss
+                tops = self.constant_training, self.constant_held_out
+            else:
+                continue
+            short = shortfall(training, comparator.training, tops[0]), shortfall(held_out, comparator.held_out, tops[1])
+            found.append(min(short))
+        return max(found)
+
+    @property
+    def training_is_large(self) -> bool:
+        """Whether something goes lower on both splits by as much as matters, beyond its interval."""
+        return any(c.shortfall >= LARGE.value and c.low > 0.0 for c in self.comparators)
+
+    def lowest(self, split: str) -> float:
+        """The lowest loss known to be within reach on "training" or "held_out", on the loss scale."""
+        given = getattr(self.given, split).loss
+        values = [getattr(c, split) for c in self.comparators if c.scale == "loss" and c.shortfall > 0.0]
+        return float(min([given, *values]))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LearnerComparison:
+    """The run as given against learners that have neither its model nor its recipe: the cheap half.
+
+    Attributes:
+        comparison: The comparison with the best constant and the reference learners only.
+    """
+
+    cost: ClassVar[float] = 1.5
+
+    comparison: Comparison
+
+    @classmethod
+    def measure(
+        cls, final_scores: FinalScores, constant: BestConstant, references: Callable[[], References]
+    ) -> LearnerComparison:
+        """Compare; with the best constant alone where that settles it."""
+        given = final_scores.scores
+        base = Comparison(constant.training_loss, constant.held_out_loss, constant.test_loss, given, ())
+        left = max(_ratio(given.training.loss, base.constant_training), _known(given.training.error))
+        if left < LARGE.value:
+            why = f"the training loss is {left:.1%} of the best constant's: nothing can go lower by as much as matters"
+            return cls(replace(base, settled=why))
+        return cls(replace(base, comparators=tuple(_learners(base, references))))
+
+
+def shortfall(given: float, reached: float, constant: float) -> float:
+    """Share of the way from `constant` down to `reached` that `given` falls short of.
+
+    Args:
+        given: Loss of the run as given.
+        reached: Loss of the comparator.
+        constant: Loss of the best constant prediction.
+
+    Returns:
+        0 where `given` is as low as `reached`; 1 where it is no better than the constant; capped at 2.
+    """
+    span = constant - reached
+    if not math.isfinite(given):
+        given = constant + max(span, 0.0)
+    if span <= 1e-12 or not math.isfinite(reached):
+        return 0.0
+    return min(2.0, (given - reached) / span)
+
+
+def _learners(base: Comparison, references: Callable[[], References]) -> Iterator[Comparator]:
+    try:
+        measured = references()
+    except NotMeasurable:
+        return
+    for reference in measured.references:
+        if reference.training_loss is not None and reference.held_out_loss is not None:
+            yield _on_loss(
+                base,
+                reference.name,
+                OTHER_LEARNER,
+                reference.training_loss,
+                reference.held_out_loss,
+                reference.held_out_standard_error,
+            )
+        yield from _on_error(base, reference.name, OTHER_LEARNER, reference.training_error, reference.held_out_error)
+
+
+def _copy(
+    base: Comparison, name: str, kind: str, copy: Callable[[], RobustCopy] | Callable[[], EnlargedCopy]
+) -> Iterator[Comparator]:
+    try:
+        scores = copy().scores
+    except NotMeasurable:
+        return
+    yield _on_loss(base, name, kind, scores.training.loss, scores.held_out.loss, scores.held_out.standard_error)
+    yield from _on_error(base, name, kind, scores.training.error, scores.held_out.error)
+
+
+def _on_loss(
+    base: Comparison, name: str, kind: str, training: float, held_out: float, standard_error: float | None
+) -> Comparator:
+    given = base.given
+    on_training = shortfall(given.training.loss, training, base.constant_training)
+    on_held_out = shortfall(given.held_out.loss, held_out, base.constant_held_out)
+    span = max(base.constant_held_out - held_out, 1e-12)
+    noise = math.hypot(_known(given.held_out.standard_error), _known(standard_error)) / span
+    return _comparator(name, kind, "loss", training, held_out, min(on_training, on_held_out), noise)
+
+
+def _on_error(
+    base: Comparison, name: str, kind: str, training: float | None, held_out: float | None
+) -> Iterator[Comparator]:
+    if training is None or held_out is None or math.isnan(training + held_out):
+        return
+    given = base.given
+    if math.isnan(given.training.error + given.held_out.error):
+        return
+    least = min(shortfall(given.training.error, training, 1.0), shortfall(given.held_out.error, held_out, 1.0))
+    # The binomial standard error of a difference of two shares on the same samples, at its widest.
+    noise = math.sqrt(2.0 * _spread(given.held_out, held_out) / max(1, given.held_out.samples))
+    yield _comparator(name, kind, "error", training, held_out, least, noise)
+
+
+def _spread(given: SplitScore, reached: float) -> float:
+    share = min(1.0, max(given.error, reached, 1.0 / max(1, given.samples)))
+    return share * (1.0 - share) if share < 0.5 else 0.25
+
+
+def _comparator(
+    name: str, kind: str, scale: str, training: float, held_out: float, least: float, noise: float
+) -> Comparator:
+    return Comparator(name, kind, scale, training, held_out, least, least - 2.0 * noise, least + 2.0 * noise)
+
+
+def _ratio(value: float, whole: float) -> float:
+    return value / whole if whole > 0.0 and value >= 0.0 and math.isfinite(value) else 1.0
+
+
+def _known(value: float | None) -> float:
+    return 0.0 if value is None or math.isnan(value) else value
+
+
+__all__ = ["LARGE", "Comparator", "Comparison", "Unmeasured", "shortfall"]

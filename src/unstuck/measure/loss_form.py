@@ -1,0 +1,164 @@
+"""What a loss does to the outputs, found by calling it, not by reading it.
+
+People write losses as modules, as functions and as lambdas. A loss is recognised by its values: it is
+called on random outputs and the set-up's own targets, and compared with the textbook losses.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unstuck.setup.randomness import isolated
+
+Loss = Callable[[Any, Any], Any]
+
+
+class OutputForm(enum.Enum):
+    """What a loss takes the outputs to be."""
+
+    CLASS_LOGITS = "logits of classes"
+    CLASS_LOG_PROBABILITIES = "log-probabilities of classes"
+    BINARY_LOGITS = "logits"
+    PROBABILITIES = "probabilities"
+    VALUES = "values"
+    LOG_RATES = "logarithms of rates"
+    UNKNOWN = "unknown"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LossForm:
+    """What was found out about a loss.
+
+    Attributes:
+        name: The textbook loss that it equals, such as "cross-entropy", or "unrecognised".
+        form: What it takes the outputs to be.
+        exact: Whether its values equal the textbook's; a weighted or smoothed cross-entropy is recognised by its
+            invariance only.
+    """
+
+    name: str
+    form: OutputForm
+    exact: bool
+
+
+def _softmax_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    return functional.cross_entropy(outputs.softmax(1), targets)
+
+
+def _aligned(loss: Callable[..., Tensor]) -> Loss:
+    """A regression loss on targets that have been given the shape of the outputs."""
+    return lambda outputs, targets: loss(outputs, targets.reshape(outputs.shape).to(outputs.dtype))
+
+
+TEXTBOOK: Final[tuple[tuple[str, OutputForm, Loss], ...]] = (
+    ("cross-entropy", OutputForm.CLASS_LOGITS, functional.cross_entropy),
+    ("cross-entropy of a softmax", OutputForm.CLASS_LOGITS, _softmax_cross_entropy),
+    ("negative log-likelihood", OutputForm.CLASS_LOG_PROBABILITIES, functional.nll_loss),
+    (
+        "binary cross-entropy with logits",
+        OutputForm.BINARY_LOGITS,
+        _aligned(functional.binary_cross_entropy_with_logits),
+    ),
+    ("binary cross-entropy", OutputForm.PROBABILITIES, _aligned(functional.binary_cross_entropy)),
+    ("mean squared error", OutputForm.VALUES, _aligned(functional.mse_loss)),
+    ("mean absolute error", OutputForm.VALUES, _aligned(functional.l1_loss)),
+    ("Huber", OutputForm.VALUES, _aligned(functional.smooth_l1_loss)),
+    ("Poisson negative log-likelihood", OutputForm.LOG_RATES, _aligned(functional.poisson_nll_loss)),
+)
+
+
+def recognise(loss: Loss, outputs: Tensor, targets: Any) -> LossForm:
+    """Find out what a loss is.
+
+    Args:
+        loss: The set-up's loss.
+        outputs: Outputs of the model on a batch, shape `[N, …]`.
+        targets: The targets of that batch.
+
+    Returns:
+        The form; UNKNOWN where nothing fits.
+    """
+    if not isinstance(targets, Tensor):
+        return LossForm("unrecognised", OutputForm.UNKNOWN, exact=False)
+    with torch.no_grad(), isolated(0):
+        for name, form, textbook in TEXTBOOK:
+            if all(_agree(loss, textbook, probe, targets) for probe in _probes(outputs, form)):
+                return LossForm(name, form, exact=True)
+        if _shift_invariant(loss, outputs, targets):
+            return LossForm("cross-entropy (weighted, smoothed or focal)", OutputForm.CLASS_LOGITS, exact=False)
+        if _scales_like(loss, functional.mse_loss, outputs, targets):
+            return LossForm("mean squared error", OutputForm.VALUES, exact=False)
+        for name, form, textbook in TEXTBOOK:
+            if name != "cross-entropy of a softmax" and _proportional(loss, textbook, outputs, targets, form):
+                return LossForm(name, form, exact=False)
+    return LossForm("unrecognised", OutputForm.UNKNOWN, exact=False)
+
+
+def _probes(outputs: Tensor, form: OutputForm) -> list[Tensor]:
+    drawn = [torch.randn_like(outputs, dtype=outputs.dtype), 2.0 * torch.rand_like(outputs) - 0.5]
+    if form is OutputForm.PROBABILITIES:
+        return [tensor.sigmoid() for tensor in drawn]
+    if form is OutputForm.CLASS_LOG_PROBABILITIES and outputs.dim() > 1:
+        return [tensor.log_softmax(1) + 0.3 for tensor in drawn]
+    return drawn
+
+
+def _value(loss: Loss, outputs: Tensor, targets: Any) -> Tensor | None:
+    try:
+        value = loss(outputs.clone(), targets)
+    except Exception:  # a textbook loss may refuse these shapes or dtypes: then it is not the one
+        return None
+    return value if isinstance(value, Tensor) and value.numel() == 1 and torch.isfinite(value) else None
+
+
+def _agree(loss: Loss, textbook: Loss, outputs: Tensor, targets: Any) -> bool:
+    ours, theirs = _value(textbook, outputs, targets), _value(loss, outputs, targets)
+    return ours is not None and theirs is not None and torch.allclose(ours, theirs, rtol=1e-4, atol=1e-7)
+
+
+def _shift_invariant(loss: Loss, outputs: Tensor, targets: Any) -> bool:
+    """Whether adding a number to all logits of a sample changes nothing: there is a softmax inside."""
+    if outputs.dim() < 2 or outputs.shape[1] < 2:
+        return False
+    drawn = torch.randn_like(outputs)
+    shift = torch.randn_like(outputs[:, :1])
+    before, after = _value(loss, drawn, targets), _value(loss, drawn + shift, targets)
+    moved = _value(loss, 2.0 * drawn, targets)
+    if before is None or after is None or moved is None or torch.allclose(before, moved, rtol=1e-4):
+        return False
+    return torch.allclose(before, after, rtol=1e-4, atol=1e-6)
+
+
+def _proportional(loss: Loss, textbook: Loss, outputs: Tensor, targets: Any, form: OutputForm) -> bool:
+    """Whether the loss is a fixed multiple of a textbook one (a sum, or a weight in front)."""
+    ratios = []
+    for probe in (*_probes(outputs, form), *_probes(outputs, form)):
+        ours, theirs = _value(textbook, probe, targets), _value(loss, probe, targets)
+        if ours is None or theirs is None or float(ours) == 0.0:
+            return False
+        ratios.append(float(theirs / ours))
+    return min(ratios) > 0.0 and max(ratios) / min(ratios) < 1.0 + 1e-3
+
+
+def _scales_like(loss: Loss, textbook: Callable[..., Tensor], outputs: Tensor, targets: Any) -> bool:
+    """Whether a loss is a mean squared error over shapes that broadcast against each other."""
+    if not isinstance(targets, Tensor) or targets.shape == outputs.shape:
+        return False
+    try:
+        left, right = torch.broadcast_tensors(outputs, targets)
+    except RuntimeError:
+        return False
+    if left.shape == outputs.shape and right.shape == targets.shape:
+        return False
+    return all(
+        _agree(loss, lambda o, t: textbook(*torch.broadcast_tensors(o, t.to(o.dtype))), probe, targets)
+        for probe in _probes(outputs, OutputForm.VALUES)
+    )

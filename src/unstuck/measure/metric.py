@@ -1,0 +1,71 @@
+"""The task's own error, which does not depend on the loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unstuck.measure.loss_form import OutputForm
+from unstuck.measure.task import Kind, Task
+from unstuck.setup import Setup
+
+
+def task_error(task: Task, outputs: Any, targets: Any) -> float:
+    """The error of outputs at the task, 1 for the best constant prediction, 0 for a perfect one.
+
+    For classes, yes/no and labels: the share of wrong answers over that of always giving the most frequent
+    answer. For numbers: the mean squared error over the variance of the targets (1 − R²).
+
+    Args:
+        task: The task.
+        outputs: Outputs of the model, shape `[N, …]`.
+        targets: Targets, of a shape that matches after removing dimensions of size 1.
+
+    Returns:
+        The error; NaN where it cannot be told.
+    """
+    if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor) or not outputs.numel():
+        return float("nan")
+    outputs = outputs.detach().double().cpu()
+    targets = targets.detach().cpu()
+    if task.kind is Kind.CLASSES:
+        answers = outputs.argmax(1)
+        truth = targets.argmax(1) if task.one_hot else targets.long()
+        return _share_wrong(answers.flatten(), truth.flatten())
+    if task.kind in (Kind.BINARY, Kind.LABELS):
+        middle = 0.0 if task.output_form is OutputForm.BINARY_LOGITS else 0.5
+        if outputs.dim() > 1 and outputs.shape[1] == 2 and targets.dim() == 1:
+            answers = outputs.argmax(1)
+        else:
+            answers = (outputs > middle).long()
+        if answers.numel() != targets.numel():
+            return float("nan")
+        return _share_wrong(answers.flatten(), targets.long().flatten())
+    if task.kind is Kind.VALUES and outputs.numel() == targets.numel():
+        truth = targets.double().reshape(outputs.shape)
+        variance = (truth - truth.mean(0)).square().mean()
+        return float((outputs - truth).square().mean() / variance.clamp_min(1e-30))
+    return float("nan")
+
+
+def _share_wrong(answers: Tensor, truth: Tensor) -> float:
+    if answers.numel() != truth.numel():
+        return float("nan")
+    most_frequent = float(torch.unique(truth, return_counts=True)[1].max()) / truth.numel()
+    wrong = float((answers != truth).double().mean())
+    return wrong / max(1.0 - most_frequent, 1.0 / truth.numel())
+
+
+def joined(parts: list[Any]) -> Any:
+    """Outputs or targets of several batches as one tensor, or the first where they cannot be joined."""
+    try:
+        return torch.cat(parts)
+    except (RuntimeError, TypeError):
+        return parts[0]
+
+
+def error_on(setup: Setup, task: Task, outputs: list[Any], batches: list[Any]) -> float:
+    """`task_error` of outputs given batch by batch."""
+    return task_error(task, joined(outputs), joined([setup.targets(batch) for batch in batches]))

@@ -1,0 +1,113 @@
+"""How a trained model does on every split, by the loss of the set-up as given and by the task's own error."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from torch import nn
+
+from unstuck.loop import predict, score_of
+from unstuck.loop.evaluate import SAMPLES
+from unstuck.measure.metric import error_on
+from unstuck.measure.preparation import Prepared, Trained
+from unstuck.measure.protocol import Unmeasured
+from unstuck.measure.task import Task
+from unstuck.setup import Data, Setup
+from unstuck.setup.randomness import isolated, one_thread
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SplitScore:
+    """How a model does on one split.
+
+    Attributes:
+        loss: Mean loss, by the loss of the set-up as given; infinite where it is not finite.
+        standard_error: Of `loss`.
+        error: The task's own error (1 for the best constant prediction); NaN where it cannot be told.
+        samples: Number of samples looked at.
+    """
+
+    loss: float
+    standard_error: float
+    error: float
+    samples: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How one model does on the splits.
+
+    Attributes:
+        training: On the training split.
+        held_out: On the held-out part of the training distribution.
+        test: On the test split, where there is one.
+    """
+
+    training: SplitScore
+    held_out: SplitScore
+    test: SplitScore | None
+
+
+def split_score(given: Setup, task: Task | None, trained: Setup, model: nn.Module, data: Data) -> SplitScore:
+    """Score a model on a split.
+
+    Args:
+        given: The set-up whose loss is the yardstick.
+        task: The task, where it is known.
+        trained: The set-up that the model was trained by, which knows how to call it.
+        model: The model.
+        data: The split.
+
+    Returns:
+        The score.
+    """
+    with one_thread():
+        batches = data.head(SAMPLES)
+        outputs = predict(trained, model, batches)
+        score = score_of(given, outputs, batches)
+        error = math.nan if task is None else error_on(given, task, outputs, batches)
+    loss = score.loss if math.isfinite(score.loss) or given.loss is None else math.inf
+    return SplitScore(loss, score.standard_error, error, score.samples)
+
+
+def scores_of(prepared: Prepared, task: Task | None, trained: Setup, model: nn.Module) -> Scores:
+    """Score a model on all splits of the set-up that it was trained by, on the yardstick of `prepared`."""
+    test = trained.test
+    held_out = prepared.held_out if trained.validation is None else trained.validation
+    return Scores(
+        training=split_score(prepared.setup, task, trained, model, trained.train),
+        held_out=split_score(prepared.setup, task, trained, model, held_out),
+        test=None if test is None else split_score(prepared.setup, task, trained, model, test),
+    )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class FinalScores:
+    """The scores of the run as given, and those before any training.
+
+    Attributes:
+        scores: After training.
+        initial: Before training, on the training split.
+    """
+
+    cost: ClassVar[float] = 0.1
+
+    scores: Scores
+    initial: SplitScore
+
+    @classmethod
+    def measure(cls, prepared: Prepared, trained: Trained, task: Task | Unmeasured) -> FinalScores:
+        """Score the trained model and a fresh one."""
+        known = None if isinstance(task, Unmeasured) else task
+        setup = prepared.setup
+        with isolated(setup.seed), one_thread():
+            fresh, _ = setup.build()
+        return cls(
+            scores=scores_of(prepared, known, setup, trained.run.model),
+            initial=split_score(setup, known, setup, fresh, setup.train),
+        )
