@@ -1,0 +1,88 @@
+"""Where results go: text or JSON to standard output, JSON to a file, messages to standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unstuck.cli.parser import STANDARD_OUTPUT
+from unstuck.errors import TargetError
+from unstuck.render.text import WIDTH, plain_lines, print_lines, width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from unstuck.render.lines import Line
+
+
+def say(message: str) -> None:
+    """Print a message on standard error."""
+    sys.stderr.write(f"unstuck: {message}\n")
+
+
+def survive_any_encoding() -> None:
+    """Let a character that the output's encoding lacks become "?" instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if callable(reconfigure):
+            reconfigure(errors="replace")
+
+
+def show(layout: Callable[[int], Sequence[Line]], plain: bool) -> None:
+    """Print a page, in colour on a terminal only.
+
+    Args:
+        layout: Lays the page out for a number of columns.
+        plain: No colour, even on a terminal.
+    """
+    if plain or not sys.stdout.isatty():
+        sys.stdout.write(plain_lines(layout(WIDTH)))
+        return
+    from rich.console import Console
+
+    console = Console(file=sys.stdout)
+    if lines := layout(width_of(console)):
+        print_lines(lines, console)
+
+
+def write_json(data: bytes, path: str) -> None:
+    """Write JSON to a file, or to standard output where the path is "-".
+
+    Args:
+        data: The JSON.
+        path: Where to.
+
+    Raises:
+        TargetError: If the file cannot be written.
+    """
+    if path == STANDARD_OUTPUT:
+        sys.stdout.flush()
+        buffer = getattr(sys.stdout, "buffer", None)
+        if buffer is None:
+            sys.stdout.write(data.decode("utf-8"))
+        else:
+            buffer.write(data)
+            buffer.flush()
+        return
+    try:
+        Path(path).write_bytes(data)
+    except OSError as error:
+        got = f"{path!r}: {error.strerror or error}"
+        raise TargetError("`--json` must name a file that can be written", got, "Name another.") from None
+
+
+def deliver(data: Callable[[], bytes], layout: Callable[[int], Sequence[Line]], path: str | None, plain: bool) -> None:
+    """Give a result in the form that was asked for.
+
+    Args:
+        data: Makes its JSON.
+        layout: Lays its page out for a number of columns.
+        path: Where the JSON goes; None where none is wanted.
+        plain: No colour, even on a terminal.
+    """
+    if path != STANDARD_OUTPUT:
+        show(layout, plain)
+    if path is not None:
+        write_json(data(), path)

@@ -1,0 +1,205 @@
+"""What can be typed: the commands, their options and their help."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from unstuck import __version__
+
+WIDTH: Final = 80
+STANDARD_OUTPUT: Final = "-"
+
+INTRODUCTION: Final = """\
+Finds out why a neural network fails to train or to generalise, and proves the
+cure: it names the cause, prescribes the remedy, and shows by running it that
+the remedy works."""
+
+TARGETS: Final = """\
+TARGET says where the training set-up is:
+  path/file.py             the function `setup` in that file
+  path/file.py:function    another function in it
+  package.module:function  a function of an installed module
+The function takes no argument and returns an `unstuck.Setup`."""
+
+STATUS: Final = """\
+Exit status: 0 nothing was found, 1 a cause was found, 2 it could not be
+examined (the reason is on standard error), 130 stopped by a second Ctrl-C."""
+
+EXAMPLES: Final = """\
+Examples:
+  unstuck diagnose examples/digits.py
+  unstuck diagnose train.py:make_setup --budget 3x --json report.json
+  unstuck explain OPT001"""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help at 80 columns whatever the terminal, its paragraphs as they were written."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=WIDTH)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says on error where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and leave with status 2."""
+        self.exit(2, f"unstuck: {message}\n`{self.prog} --help` says what can be typed.\n")
+
+
+def budget(text: str) -> float | str:
+    """Read a budget: seconds, or a multiple of one run.
+
+    Args:
+        text: Such as "60" or "3x".
+
+    Returns:
+        The seconds, or the text itself for a multiple.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is neither, or not above zero.
+    """
+    multiple = text.strip().lower()
+    try:
+        value = float(multiple.removesuffix("x"))
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        problem = f"must be seconds such as 60 or a multiple of one run such as 3x; got {text!r}"
+        raise argparse.ArgumentTypeError(problem)
+    return multiple if multiple.endswith("x") else value
+
+
+def json_path(text: str) -> str:
+    """Read where JSON goes.
+
+    Args:
+        text: "-" for standard output, or a path that ends in ".json".
+
+    Returns:
+        The text itself.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is neither, or its folder does not exist.
+    """
+    if text != STANDARD_OUTPUT and not text.lower().endswith(".json"):
+        raise argparse.ArgumentTypeError(f"must be a path that ends in .json; got {text!r}")
+    if text != STANDARD_OUTPUT and not Path(text).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"must be in a folder that exists; got {text!r}")
+    return text
+
+
+def with_json_bound(arguments: Sequence[str]) -> list[str]:
+    """Bind to `--json` only a following path that ends in ".json".
+
+    So `--json train.py` writes to standard output and examines train.py, and can never overwrite it.
+
+    Args:
+        arguments: As typed.
+
+    Returns:
+        The same with `--json=…` in one piece.
+    """
+    bound: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if argument == "--":
+            return [*bound, argument, *waiting]
+        if argument == "--json":
+            follows = waiting[0] if waiting else ""
+            is_path = follows == STANDARD_OUTPUT or follows.lower().endswith(".json")
+            argument = f"--json={waiting.pop(0) if is_path else STANDARD_OUTPUT}"
+        bound.append(argument)
+    return bound
+
+
+def _add_subject(parser: argparse.ArgumentParser, name: str, shown: str, what: str) -> None:
+    parser.add_argument_group("subject").add_argument(name, metavar=shown, help=what)
+
+
+def _add_output(parser: argparse.ArgumentParser, what: str) -> None:
+    group = parser.add_argument_group("output")
+    text = f"write {what} as JSON: to PATH, which ends in .json, and the text as usual; or, without PATH, to"
+    group.add_argument(
+        "--json", nargs="?", const=STANDARD_OUTPUT, type=json_path, metavar="PATH",
+        help=f"{text} standard output instead of the text",
+    )  # fmt: skip
+    group.add_argument("--plain", action="store_true", help="no colour and no progress, even on a terminal")
+
+
+def _add_examination(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("examination")
+    group.add_argument(
+        "--budget", type=budget, metavar="SECONDS",
+        help="time it may take: seconds, or 3x for three times one run of the set-up (default: 60;"
+        " for treat 120)",
+    )  # fmt: skip
+    group.add_argument("--seed", type=int, metavar="N", help="use seed N in place of the set-up's own")
+
+
+def build() -> argparse.ArgumentParser:
+    """The parser of the whole command line.
+
+    Returns:
+        A parser whose result has `command` and the options of that command.
+    """
+    parser = _Parser(
+        prog="unstuck", usage="unstuck COMMAND ...", description=INTRODUCTION, formatter_class=_Formatter,
+        epilog=f"{TARGETS}\n\n{EXAMPLES}\n\n{STATUS}",
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"unstuck {__version__}")
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", prog="unstuck", parser_class=_Parser
+    )
+
+    def add(name: str, brief: str, more: str, epilog: str = "") -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=brief, description=more, epilog=epilog, formatter_class=_Formatter)
+
+    diagnose = add(
+        "diagnose", "find the cause and prove it",
+        "Measures a training set-up, walks the guide, names the cause with its evidence,\n"
+        "and proves it by a trial of the remedy. Ctrl-C ends it with what was found so\n"
+        "far.",
+        f"{TARGETS}\n\n{STATUS}",
+    )  # fmt: skip
+    _add_subject(diagnose, "target", "TARGET", "where the training set-up is, see below")
+    treat = add(
+        "treat", "cure one cause after another",
+        "Treats the cause, examines again, and goes on until the set-up is well or no\n"
+        "remedy helps. Shows each change and the loss before and after.",
+        f"{TARGETS}\n\n{STATUS}",
+    )  # fmt: skip
+    _add_subject(treat, "target", "TARGET", "where the training set-up is, see below")
+    rules = add("rules", "list the diagnoses", "Lists every diagnosis there is.")
+    explain = add(
+        "explain", "say what a diagnosis means",
+        "Says what a diagnosis checks, why it hurts, how it is measured, what mends it,\n"
+        "and when to leave it.",
+    )  # fmt: skip
+    _add_subject(explain, "rule", "RULE", "a code or a name: OPT001, learning-rate-too-high")
+    demo = add(
+        "demo", "show a diagnosis at work",
+        "Puts the fault of a diagnosis into a small healthy set-up and examines it.",
+        STATUS,
+    )  # fmt: skip
+    _add_subject(demo, "rule", "RULE", "a code or a name: OPT001, learning-rate-too-high")
+    replay = add(
+        "replay", "judge a saved report again",
+        "Judges the measurements kept in a report again, with the rules of this version;\n"
+        "nothing is trained.",
+        STATUS,
+    )  # fmt: skip
+    _add_subject(replay, "report", "REPORT.json", "what `unstuck diagnose --json` wrote")
+    for command in (diagnose, treat, demo):
+        _add_examination(command)
+    for command, what in (
+        (diagnose, "the report"), (treat, "the cure"), (rules, "the list"), (explain, "the explanation"),
+        (demo, "the report"), (replay, "the new report"),
+    ):  # fmt: skip
+        _add_output(command, what)
+    return parser

@@ -1,0 +1,357 @@
+"""`diagnose`: examine, judge, try, and report. The only place where the steps come together."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, final
+
+from unstuck.errors import RemedyError, UnstuckError
+from unstuck.examine import Examination, requests
+from unstuck.guide import ask, branch_of
+from unstuck.judgement import chosen_rules, judged
+from unstuck.laboratory import Laboratory
+from unstuck.loop import evaluate, fit
+from unstuck.measure.comparison import LARGE, Comparison, LearnerComparison
+from unstuck.measure.history import Repeatability
+from unstuck.measure.preparation import Allowance, Prepared, Trained
+from unstuck.measure.protocol import Unmeasured
+from unstuck.measure.scores import FinalScores
+from unstuck.measure.task import Task
+from unstuck.progress import Listener, Progress, nobody
+from unstuck.provenance import provenance
+from unstuck.ranking import finding_of, ranked
+from unstuck.report import (
+    Cost,
+    Curve,
+    Finding,
+    Outcome,
+    Question,
+    Report,
+    RuleSummary,
+    Status,
+    Unchecked,
+)
+from unstuck.rule import Aim, Rule
+from unstuck.setup import Setup
+from unstuck.setup.describe import describe
+from unstuck.statement import sentence_of
+from unstuck.store import stored
+from unstuck.trials import Tried, apply_remedy, curve, trial
+
+RUN_SHARE: Final = 0.25
+"""Share of the budget that one run may take, so that a control and its trials fit in."""
+
+
+def diagnose(
+    setup: Setup,
+    *,
+    budget: float | str = 60.0,
+    rules: Iterable[str] | None = None,
+    progress: Listener = nobody,
+) -> Report:
+    """Find out why a set-up fails to train or to generalise.
+
+    Nothing of the user's is touched, and every random generator is where it was afterwards. Ctrl-C, a spent
+    budget or an error in the user's own code leave the report of what was found so far.
+
+    Args:
+        setup: What to examine.
+        budget: Seconds, or "3x" for three times the cost of one run.
+        rules: Codes of the rules to judge; all where not given.
+        progress: Told what is being done.
+
+    Returns:
+        The report; `report.error` says what stopped it, if anything did.
+
+    Raises:
+        ValueError: If the budget is neither a positive number nor of the form "3x".
+        LookupError: If a code is not that of a rule.
+    """
+    return Diagnosing(setup, budget, chosen_rules(rules), progress).run()
+
+
+@final
+@dataclass
+class Diagnosing:
+    """One examination in progress; every attribute is part of the report so far.
+
+    Attributes:
+        setup: What is examined.
+        budget: Seconds, or "3x".
+        rules: What is judged.
+        progress: Told what is being done.
+    """
+
+    setup: Setup
+    budget: float | str
+    rules: tuple[Rule, ...]
+    progress: Listener
+    cures: dict[str, Tried] = field(default_factory=dict)
+    _findings: dict[str, Finding] = field(default_factory=dict)
+    _unchecked: dict[str, Unchecked] = field(default_factory=dict)
+    _questions: tuple[Question, ...] = ()
+    _curves: tuple[Curve, ...] = ()
+    _notes: list[str] = field(default_factory=list)
+    _parts: dict[str, float] = field(default_factory=dict)
+    _first_finding: float | None = None
+    _run_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Read the budget."""
+        self._start = time.monotonic()
+        self._factor = _times(self.budget)
+        self._seconds = 3600.0 if self._factor is not None else float(self.budget)
+        if not self._seconds > 0.0:
+            raise ValueError(f"`budget` must be above 0 seconds; got {self.budget}. Use 60.")
+        self._deadline = self._start + self._seconds
+        self.examination = Examination(self.setup, self._deadline)
+        self.examination.put(Allowance(RUN_SHARE * self._seconds))
+        self.examination.listener = lambda wanted: self._tell(f"measuring {_words(wanted.__name__)}")
+        self._laboratory: Laboratory | None = None
+
+    def run(self) -> Report:
+        """Do it all, and report whatever was found if it is cut short."""
+        error, complete = "", True
+        try:
+            self._everything()
+        except KeyboardInterrupt:
+            complete = False
+            self._notes.append("stopped by Ctrl-C; this is what was found so far")
+        except UnstuckError as problem:
+            complete, error = False, str(problem)
+        return self._report(error, complete)
+
+    def _everything(self) -> None:
+        with self._part("probing"):
+            self._probe()
+        quick, after_run, slow = _by_cost(self.rules)
+        with self._part("judging the first batch"):
+            self._judge(quick)
+        with self._part("training as given"):
+            self._train()
+            self._judge(after_run)
+        with self._part("comparing with other learners"):
+            learners = self.examination.get(LearnerComparison)
+        first = None if isinstance(learners, Unmeasured) else learners.comparison
+        if first is not None and first.training_is_large:
+            with self._part("trying what the first batch showed"):
+                self._try([rule for rule in quick if rule.aim is Aim.TRAINING], first)
+            if self._is_explained(first):
+                self._questions = ask(first)[:1]
+                self._leave()
+                return
+        with self._part("comparing with copies of the model"):
+            comparison = self._compare()
+        with self._part("judging the run"):
+            self._judge(slow)
+        with self._part("trying"):
+            self._try(self.rules, comparison)
+
+    def _compare(self) -> Comparison | None:
+        """Walk the guide; None where nothing could be compared."""
+        comparison = self.examination.get(Comparison)
+        if isinstance(comparison, Unmeasured):
+            self._unchecked["the guide"] = Unchecked("the questions of the guide", comparison.reason)
+            return None
+        self._questions = ask(comparison)
+        if comparison.given.test is None:
+            self._unchecked["MIS"] = Unchecked("mismatch with the test data", "no test data were given")
+        return comparison
+
+    def _is_explained(self, comparison: Comparison) -> bool:
+        """Whether a proven cause, once cured, leaves nothing that falls short."""
+        for code, tried in self.cures.items():
+            if self._findings[code].status is Status.CONFIRMED and tried.after is not None:
+                if comparison.shortfall_of(tried.after, tried.by_loss) < LARGE.value:
+                    return True
+        return False
+
+    def _leave(self) -> None:
+        """Treat one cause, then examine again: what comes later in the guide is not tried behind a proven cause."""
+        reason = "a proven cause explains the whole shortfall; treat it and examine again"
+        for rule in self.rules:
+            untried = self._is_suspected(rule.code) and rule.code not in self.cures
+            if untried or rule.code not in self._findings:
+                self._findings.pop(rule.code, None)
+                self._unchecked[rule.code] = Unchecked(f"{rule.code} {rule.name}", reason)
+
+    def _probe(self) -> None:
+        """Run every stage once, so that a fault in the user's code is reported by its stage."""
+        prepared = self._need(Prepared)
+        run = fit(prepared.setup, steps=1, validate=False)
+        for split in (prepared.held_out, prepared.setup.test):
+            if split is not None:
+                evaluate(prepared.setup, run.model, split, limit=split.batch_size)
+        repeatability = self.examination.get(Repeatability)
+        if isinstance(repeatability, Repeatability) and not repeatability.repeats:
+            self._notes.append(
+                "the set-up does not repeat itself with the same seed, so differences between runs hold its own "
+                "noise too; look for random numbers that are drawn outside torch, NumPy and Python"
+            )
+
+    def _train(self) -> None:
+        trained = self._need(Trained)
+        record = trained.run.record
+        self._run_seconds = record.seconds
+        self._curves = (curve("training loss", trained.run),)
+        if record.validation_losses:
+            ends = record.epoch_ends[: len(record.validation_losses)]
+            self._curves += (Curve("validation loss", ends, record.validation_losses),)
+        if record.stopped == "time":
+            self._notes.append(
+                f"one run was cut short after {len(record.losses)} steps ({record.seconds:.0f} s); comparisons "
+                "use as many steps; a larger --budget allows more"
+            )
+        if self._factor is not None:
+            self._seconds = max(5.0, self._factor * record.seconds)
+            self._deadline = self._start + self._seconds
+            self.examination.deadline = self._deadline
+
+    def _judge(self, rules: Iterable[Rule]) -> None:
+        for rule in rules:
+            verdict = judged(rule, self.examination)
+            if isinstance(verdict, Unmeasured):
+                self._unchecked[rule.code] = Unchecked(f"{rule.code} {rule.name}", verdict.reason)
+                continue
+            finding = finding_of(rule, verdict, None)
+            self._findings[rule.code] = finding
+            if finding.outcome is Outcome.PRESENT:
+                if self._first_finding is None:
+                    self._first_finding = time.monotonic() - self._start
+                self._tell(f"suspecting {rule.name}", finding.rule)
+
+    def _try(self, rules: Iterable[Rule], comparison: Comparison | None) -> None:
+        for rule in rules:
+            if self._is_suspected(rule.code) and rule.code not in self.cures:
+                self._try_one(rule, self._opened_laboratory(), comparison)
+
+    def _opened_laboratory(self) -> Laboratory:
+        if self._laboratory is None:
+            task, final_scores = self.examination.get(Task), self.examination.get(FinalScores)
+            known = None if isinstance(task, Unmeasured) else task
+            seconds = RUN_SHARE * self._seconds
+            self._laboratory = Laboratory(self._need(Prepared), known, seconds, self._deadline)
+            if isinstance(final_scores, FinalScores):
+                self._laboratory.keep(self._need(Trained).run, final_scores.scores)
+        return self._laboratory
+
+    def _try_one(self, rule: Rule, laboratory: Laboratory, comparison: Comparison | None) -> None:
+        finding = self._findings[rule.code]
+        if rule.aim is Aim.TRAINING and comparison is not None and not comparison.training_is_large:
+            best = comparison.best()
+            reason = comparison.settled or (
+                "nothing that was compared goes lower on the training data and on held-out data"
+                if best is None
+                else f"the largest shortfall against {best.name} is {best.shortfall:.0%} of the span"
+            )
+            verdict = replace(finding.verdict, sentence=f"{finding.verdict.sentence} It does no harm: {reason}.")
+            self._findings[rule.code] = replace(finding, outcome=Outcome.ABSENT, verdict=verdict)
+            return
+        if rule.remedy.apply is None or laboratory.exhausted:
+            return
+        try:
+            candidates = apply_remedy(rule, self.examination, laboratory.prepared.setup)
+        except RemedyError as reason:
+            self._notes.append(f"{rule.code}: the remedy was not tried: {reason}")
+            return
+        tried = trial(laboratory, comparison, rule.remedy.says, candidates, rule.aim, self._tell)
+        self.cures[rule.code] = tried
+        self._findings[rule.code] = finding_of(rule, finding.verdict, tried.trial)
+
+    def _is_suspected(self, code: str) -> bool:
+        return code in self._findings and self._findings[code].outcome is Outcome.PRESENT
+
+    def _need(self, kind: type[Any]) -> Any:
+        """A material without which nothing goes on; the user's error is raised again as it was."""
+        value = self.examination.get(kind)
+        if isinstance(value, Unmeasured):
+            raise self.examination.error(kind) or UnstuckError(value.reason)
+        return value
+
+    @contextmanager
+    def _part(self, name: str) -> Iterator[None]:
+        self._tell(name)
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._parts[name] = time.monotonic() - start
+
+    def _tell(self, doing: str, suspicion: RuleSummary | None = None) -> None:
+        now = time.monotonic()
+        self.progress(Progress(doing, now - self._start, max(0.0, self._deadline - now), suspicion))
+
+    def _report(self, error: str, complete: bool) -> Report:
+        if self._laboratory is not None and self._laboratory.exhausted:
+            self._notes.append("the time budget was used up; a larger --budget allows more trials and seeds")
+        present, ruled_out = ranked(list(self._findings.values()), self.rules)
+        branch = branch_of(present, self._questions)
+        seconds = time.monotonic() - self._start
+        trainings = 0 if self._laboratory is None else self._laboratory.trainings
+        return Report(
+            sentence=error or sentence_of(branch, present, self._questions, complete),
+            branch_taken=branch,
+            questions=self._questions,
+            findings=present,
+            ruled_out=ruled_out,
+            unchecked=tuple(self._unchecked.values()),
+            curves=self._curves,
+            setup=_described(self.setup),
+            notes=tuple(self._notes),
+            cost=Cost(seconds, self._seconds, self._run_seconds, self._first_finding, trainings, self._parts),
+            provenance=provenance(self.setup),
+            complete=complete,
+            error=error,
+            chart=stored(self.examination.taken()),
+        )
+
+
+def _by_cost(rules: tuple[Rule, ...]) -> tuple[list[Rule], list[Rule], list[Rule]]:
+    """Rules that need no training run, those that need the run as given, and those that need more."""
+    quick = [rule for rule in rules if _cost(rule) < 1.0]
+    after_run = [rule for rule in rules if _cost(rule) == 1.0]
+    return quick, after_run, [rule for rule in rules if _cost(rule) > 1.0]
+
+
+def _cost(rule: Rule) -> float:
+    return max((_deepest(kind) for kind in requests(rule.judge).values()), default=0.0)
+
+
+def _deepest(kind: Any) -> float:
+    """The cost of a measurement, or of the costliest that it asks for itself."""
+    if kind is Trained:
+        return 1.0
+    own = float(getattr(kind, "cost", 0.0))
+    measure = getattr(kind, "measure", None)
+    if measure is None:
+        return own
+    needs = requests(measure).values()
+    return max([own, *(_deepest(need) for need in needs if isinstance(need, type))])
+
+
+def _times(budget: float | str) -> float | None:
+    """The factor of "3x", None for plain seconds."""
+    if isinstance(budget, str):
+        try:
+            if budget.endswith("x") and math.isfinite(factor := float(budget[:-1])) and factor > 0.0:
+                return factor
+        except ValueError:
+            pass
+        raise ValueError(f"`budget` must be seconds or a factor such as '3x'; got {budget!r}. Use 60.")
+    return None
+
+
+def _words(name: str) -> str:
+    """Spell a type's name: "best constant" for BestConstant."""
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
+
+
+def _described(setup: Setup) -> Mapping[str, str]:
+    try:
+        return describe(setup)
+    except UnstuckError:
+        return {}

@@ -1,0 +1,144 @@
+"""The guide: its questions, each answered by a number with an interval. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from unstuck.measure.comparison import LARGE, LARGER_MODEL, MOST_OF_IT, SAME_MODEL, Comparison
+from unstuck.quantity import Quantity
+from unstuck.report import FAMILY_BRANCH, Branch, Finding, Outcome, Question, Status
+
+
+def ask(comparison: Comparison) -> tuple[Question, ...]:
+    """Walk the guide as far as the comparison can tell.
+
+    Args:
+        comparison: Where the run as given stands.
+
+    Returns:
+        The forks that were passed, in order.
+    """
+    first = is_training_large(comparison)
+    if first.answer is Outcome.PRESENT:
+        second = does_same_model_go_lower(comparison)
+        return (
+            (first, second) if second.answer is Outcome.PRESENT else (first, second, does_larger_go_lower(comparison))
+        )
+    questions = [first, is_held_out_large(comparison)]
+    test = is_test_large(comparison)
+    return tuple(questions) if test is None else (*questions, test)
+
+
+def is_training_large(comparison: Comparison) -> Question:
+    """Is the training loss large, against everything that goes lower on held-out data too?"""
+    text = "Is the training loss large?"
+    if comparison.settled:
+        ratio = comparison.given.training.loss / comparison.constant_training
+        number = Quantity("training loss / that of the best constant", ratio)
+        return Question(text, Outcome.ABSENT, number, LARGE, comparison.settled)
+    best = comparison.best()
+    name = "share of the span from the best constant to the best comparison still open"
+    if best is None:
+        return Question(text, Outcome.UNDECIDED, Quantity(name, math.nan), LARGE, "nothing could be compared")
+    number = Quantity(name, best.shortfall, "1", best.low, best.high)
+    answer = Outcome.PRESENT if comparison.training_is_large else Outcome.ABSENT
+    reached = f"{best.name} reaches {best.training:.3g} on the training data and {best.held_out:.3g} on held-out data"
+    because = f"{reached} ({best.scale}); as given it is {_given(comparison, best.scale)}"
+    return Question(text, answer, number, LARGE, because)
+
+
+def _given(comparison: Comparison, scale: str) -> str:
+    given = comparison.given
+    pair = (
+        (given.training.loss, given.held_out.loss) if scale == "loss" else (given.training.error, given.held_out.error)
+    )
+    return f"{pair[0]:.3g} and {pair[1]:.3g}"
+
+
+def does_same_model_go_lower(comparison: Comparison) -> Question:
+    """Does the same model, robustly optimised, close most of the shortfall?"""
+    return _closes(comparison, SAME_MODEL, "Does the same model, robustly trained, go lower?")
+
+
+def does_larger_go_lower(comparison: Comparison) -> Question:
+    """Does a larger model close most of the shortfall?"""
+    return _closes(comparison, LARGER_MODEL, "Does a larger model go lower?")
+
+
+def _closes(comparison: Comparison, kind: str, text: str) -> Question:
+    name = "its shortfall / the largest shortfall"
+    best, copy = comparison.best(), comparison.best(kind)
+    if best is None or copy is None or best.shortfall <= 0.0:
+        return Question(text, Outcome.UNDECIDED, Quantity(name, math.nan), MOST_OF_IT, "it could not be trained")
+    share = copy.shortfall / best.shortfall
+    number = Quantity(name, share, "1", copy.low / best.shortfall, copy.high / best.shortfall)
+    answer = Outcome.PRESENT if share >= MOST_OF_IT.value else Outcome.ABSENT
+    because = f"{copy.name} reaches {copy.training:.3g} on the training data ({copy.scale})"
+    return Question(text, answer, number, MOST_OF_IT, because)
+
+
+def gap(comparison: Comparison, upper: str, lower: str) -> Quantity:
+    """The loss on one split above that on another, as a share of the span from the best constant down.
+
+    Args:
+        comparison: Where the run as given stands.
+        upper: The split with the larger loss, such as "held_out".
+        lower: The other, such as "training".
+
+    Returns:
+        The share, with an interval from the spread over batches.
+    """
+    high, low = getattr(comparison.given, upper), getattr(comparison.given, lower)
+    constant = comparison.constant_held_out
+    span = max(constant - min(comparison.lowest("held_out"), low.loss), 1e-12)
+    value = (high.loss - low.loss) / span
+    noise = 2.0 * math.hypot(high.standard_error, low.standard_error) / span
+    name = f"({upper.replace('_', '-')} − {lower.replace('_', '-')} loss) / span from the best constant"
+    return Quantity(name, value, "1", value - noise, value + noise)
+
+
+def is_held_out_large(comparison: Comparison) -> Question:
+    """Is the loss larger on held-out samples of the training distribution?"""
+    number = gap(comparison, "held_out", "training")
+    return _gap_question("Is the loss large on held-out training data?", number, comparison, "held_out", "training")
+
+
+def is_test_large(comparison: Comparison) -> Question | None:
+    """Is the loss larger on the test data than on held-out training data? None without test data."""
+    if comparison.given.test is None:
+        return None
+    number = gap(comparison, "test", "held_out")
+    return _gap_question("Is the loss large on the test data?", number, comparison, "test", "held_out")
+
+
+def _gap_question(text: str, number: Quantity, comparison: Comparison, upper: str, lower: str) -> Question:
+    low = -math.inf if number.low is None else number.low
+    large = number.value >= LARGE.value and low > 0.0
+    high, base = getattr(comparison.given, upper).loss, getattr(comparison.given, lower).loss
+    names = upper.replace("_", "-"), lower.replace("_", "-")
+    because = f"{high:.3g} on the {names[0]} data against {base:.3g} on the {names[1]} data"
+    return Question(text, Outcome.PRESENT if large else Outcome.ABSENT, number, LARGE, because)
+
+
+def branch_of(findings: tuple[Finding, ...], questions: tuple[Question, ...]) -> Branch:
+    """The branch taken: that of the proven root cause, else where the questions lead.
+
+    Args:
+        findings: Ranked.
+        questions: As answered.
+
+    Returns:
+        The branch.
+    """
+    if findings and findings[0].status is Status.CONFIRMED:
+        return FAMILY_BRANCH[findings[0].rule.code[:3]]
+    answers = [question.answer for question in questions]
+    if not answers or answers[0] is Outcome.UNDECIDED:
+        return Branch.UNDECIDED
+    if answers[0] is Outcome.PRESENT:
+        if answers[1] is Outcome.PRESENT:
+            return Branch.OPTIMISATION
+        return Branch.MODEL_BIAS if answers[-1] is Outcome.PRESENT else Branch.UNDECIDED
+    if len(answers) > 2 and answers[2] is Outcome.PRESENT:
+        return Branch.MISMATCH
+    return Branch.HEALTHY

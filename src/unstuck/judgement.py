@@ -1,0 +1,87 @@
+"""Judging: rules over measurements, taken now or kept in an earlier report. Runs no training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from unstuck import rules as rule_folder
+from unstuck.catalogue import entry
+from unstuck.examine import Examination
+from unstuck.guide import ask, branch_of
+from unstuck.measure.comparison import Comparison
+from unstuck.measure.protocol import Unmeasured
+from unstuck.ranking import finding_of, ranked
+from unstuck.report import Finding, Report, Unchecked, Verdict
+from unstuck.rule import Rule
+from unstuck.statement import sentence_of
+from unstuck.store import restored
+
+
+def chosen_rules(codes: Iterable[str] | None) -> tuple[Rule, ...]:
+    """Choose rules by code or name.
+
+    Args:
+        codes: Of the rules wanted; None for all.
+
+    Returns:
+        Them, in the order of the guide.
+
+    Raises:
+        LookupError: If a code is not that of a rule.
+    """
+    everything = rule_folder.load()
+    if codes is None:
+        return everything
+    wanted = {entry(code).code for code in codes}
+    return tuple(rule for rule in everything if rule.code in wanted)
+
+
+def replay(report: Report) -> Report:
+    """Judge the measurements of an earlier report again, with the rules of today. Runs no training.
+
+    Args:
+        report: As loaded from JSON.
+
+    Returns:
+        The report with verdicts of today; trials are kept from the earlier one.
+    """
+    examination = Examination(None)
+    everything = rule_folder.load()
+    for value in restored(report.chart, [rule.judge for rule in everything]):
+        examination.put(value)
+    before = {finding.rule.code: finding for finding in (*report.findings, *report.ruled_out)}
+    findings: list[Finding] = []
+    unchecked: list[Unchecked] = []
+    for rule in everything:
+        verdict = judged(rule, examination)
+        if isinstance(verdict, Unmeasured):
+            unchecked.append(Unchecked(f"{rule.code} {rule.name}", verdict.reason))
+            continue
+        earlier = before.get(rule.code)
+        findings.append(finding_of(rule, verdict, None if earlier is None else earlier.trial))
+    comparison = examination.get(Comparison)
+    questions = report.questions if isinstance(comparison, Unmeasured) else ask(comparison)
+    present, ruled_out = ranked(findings, everything)
+    branch = branch_of(present, questions)
+    return replace(
+        report,
+        sentence=sentence_of(branch, present, questions, report.complete),
+        branch_taken=branch,
+        questions=questions,
+        findings=present,
+        ruled_out=ruled_out,
+        unchecked=tuple(unchecked),
+    )
+
+
+def judged(rule: Rule, examination: Examination) -> Verdict | Unmeasured:
+    """A rule's verdict on what has been measured, or why it cannot be given."""
+    found = examination.arguments(rule.judge)
+    if isinstance(found, Unmeasured):
+        return found
+    try:
+        verdict: Verdict = rule.judge(**found)
+    except Exception as error:  # one broken rule must not cost the user the others
+        return Unmeasured(f"judging {rule.code} raised {type(error).__name__}: {error}")
+    return verdict

@@ -1,0 +1,149 @@
+"""Training set-ups for one examination, each set-up and seed once, in this process or in several."""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from unstuck.errors import UnstuckError
+from unstuck.loop import Run, fit
+from unstuck.measure.preparation import Prepared
+from unstuck.measure.scores import Scores, scores_of
+from unstuck.measure.task import Task
+from unstuck.setup import Setup
+
+WORTH_PROCESSES: Final = 12.0
+"""Seconds of training from which worker processes are started; starting two takes four (a bare `import torch`)."""
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Attempt:
+    """One set-up trained from one seed.
+
+    Attributes:
+        run: The run.
+        scores: Its scores, on the yardstick of the set-up as given.
+    """
+
+    run: Run
+    scores: Scores
+
+
+@final
+class Laboratory:
+    """Trains set-ups, and remembers what came of them.
+
+    Attributes:
+        prepared: The set-up as given, with its splits.
+        trainings: Number of runs so far.
+    """
+
+    def __init__(
+        self, prepared: Prepared, task: Task | None, run_seconds: float = math.inf, deadline: float = math.inf
+    ) -> None:
+        """Start with no runs.
+
+        Args:
+            prepared: The set-up as given; gives the yardstick.
+            task: The task, where it is known.
+            run_seconds: Wall time after which a run is cut short.
+            deadline: `time.monotonic()` value after which no run is started.
+        """
+        self.prepared = prepared
+        self.trainings = 0
+        self._task, self._run_seconds, self._deadline = task, run_seconds, deadline
+        self._steps: int | None = None
+        self._expected = 0.0
+        self._processes = max(1, min(8, os.cpu_count() or 1))
+        # The set-up is kept beside its result, so that its id stays its own.
+        self._results: dict[tuple[int, int], tuple[Setup, Attempt | UnstuckError]] = {}
+
+    def keep(self, run: Run, scores: Scores) -> None:
+        """Remember the run as given, and cut every other to its length where it was cut short by time."""
+        given = self.prepared.setup
+        self._results[id(given), run.setup.seed] = (given, Attempt(run, scores))
+        self._expected = run.record.seconds
+        if run.record.stopped == "time":
+            self._steps = len(run.losses)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the time for further runs is used up."""
+        return time.monotonic() > self._deadline
+
+    def attempt(self, setup: Setup, seed: int) -> Attempt:
+        """Train a set-up from a seed, or recall that it was.
+
+        Args:
+            setup: What to train.
+            seed: From which seed.
+
+        Returns:
+            The run with its scores.
+
+        Raises:
+            UnstuckError: If it could not be trained.
+        """
+        result = self.attempt_all([(setup, seed)])[0]
+        if isinstance(result, UnstuckError):
+            raise result
+        return result
+
+    def attempt_all(self, wanted: Sequence[tuple[Setup, int]]) -> list[Attempt | UnstuckError]:
+        """Train several set-ups, at once where that is worth starting processes for.
+
+        Args:
+            wanted: Set-ups with their seeds.
+
+        Returns:
+            What came of each; an error where it could not be trained, and for what the time did not allow.
+        """
+        missing = [(setup, seed) for setup, seed in wanted if (id(setup), seed) not in self._results]
+        done = self._in_processes(missing) or [self._one(setup, seed) for setup, seed in missing]
+        for (setup, seed), result in zip(missing, done, strict=True):
+            self._results[id(setup), seed] = (setup, result)
+        return [self._results[id(setup), seed][1] for setup, seed in wanted]
+
+    def _one(self, setup: Setup, seed: int) -> Attempt | UnstuckError:
+        if self.exhausted:
+            return UnstuckError("the time budget was used up before it was tried")
+        self.trainings += 1
+        return _train(self.prepared, self._task, setup, seed, self._limit(), self._steps)
+
+    def _limit(self) -> float:
+        return max(0.2, min(self._run_seconds, self._deadline - time.monotonic()))
+
+    def _in_processes(self, missing: Sequence[tuple[Setup, int]]) -> list[Attempt | UnstuckError] | None:
+        """None where it is not worth it, or where the set-up cannot be sent to another process."""
+        if self._processes < 2 or len(missing) < 2 or self._expected * len(missing) < WORTH_PROCESSES:
+            return None
+        if self.exhausted or self.prepared.setup.device.type != "cpu":
+            return None
+        from joblib import Parallel, delayed  # only long examinations need it
+
+        try:
+            found: list[Attempt | UnstuckError] = Parallel(n_jobs=min(self._processes, len(missing)))(
+                delayed(_train)(self.prepared, self._task, setup, seed, self._limit(), self._steps)
+                for setup, seed in missing
+            )
+        except (pickle.PicklingError, TypeError, AttributeError, OSError):
+            self._processes = 1  # something in the set-up belongs to this process
+            return None
+        self.trainings += len(missing)
+        return found
+
+
+def _train(
+    prepared: Prepared, task: Task | None, setup: Setup, seed: int, seconds: float, steps: int | None
+) -> Attempt | UnstuckError:
+    try:
+        run = fit(setup, seed=seed, seconds=seconds, steps=steps)
+        return Attempt(run, scores_of(prepared, task, setup, run.model))
+    except UnstuckError as error:
+        return error

@@ -1,0 +1,178 @@
+"""The cause on the page: what was measured, against which limit, and the trial that proves it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from unstuck.render import plot
+from unstuck.render.figures import against, amount, duration, number, share, spread
+from unstuck.render.lines import EMPTY, Line, Span, Style, cells, clean, fit, line, pad, wrap
+from unstuck.report import Change, Curve, Evidence, Finding, Outcome, Status, Trial
+
+MOST_EVIDENCE: Final = 6
+MOST_PLACES: Final = 6
+MOST_CHANGES: Final = 12
+MOST_SEEDS: Final = 5
+NAME_COLUMNS: Final = 36
+AS_GIVEN: Final = ("as given", "control", "before")
+
+STATUS_STYLE: Final[dict[Status, Style]] = {Status.CONFIRMED: "sick", Status.SUSPECTED: "doubt"}
+
+
+def title(finding: Finding, width: int, indent: str = "  ") -> Line:
+    """Code and name on the left, the status on the right."""
+    status = finding.status.value
+    code = clean(finding.rule.code, 12)
+    name = fit(clean(finding.rule.name), width - len(indent) - cells(code) - len(status) - 4)
+    gap = width - len(indent) - cells(code) - 1 - cells(name) - len(status)
+    style = STATUS_STYLE[finding.status]
+    return line(indent, Span(f"{code} {name}", style), " " * gap, Span(status, style))
+
+
+def _evidence(evidence: Evidence, width: int, indent: str) -> list[Line]:
+    quantity = evidence.quantity
+    figures = amount(quantity)
+    comparison = f"  {against(quantity, evidence.limit)}" if evidence.limit is not None else ""
+    name = clean(quantity.name, 120)
+    room = width - len(indent) - cells(figures) - len(comparison) - 2
+    left = Span(pad(name, min(NAME_COLUMNS, max(8, room))))
+    figures = fit(clean(figures), width - len(indent) - cells(left.text) - len(comparison) - 2)
+    lines = [line(indent, left, "  ", Span(figures, "code"), comparison)]
+    if evidence.limit is not None:
+        source = f"limit from {clean(evidence.limit.source, 240)}"
+        lines += wrap([Span(source, "dim")], width, indent + "  ")
+    return lines
+
+
+def _places(places: Sequence[str], width: int, indent: str) -> list[Line]:
+    if not places:
+        return []
+    shown = ", ".join(fit(clean(place, 120), 40) for place in places[:MOST_PLACES])
+    more = len(places) - MOST_PLACES
+    rest = f" and {more} more" if more > 0 else ""
+    return wrap(["where: ", Span(shown, "code"), rest], width, indent)
+
+
+def measured(finding: Finding, width: int, indent: str = "  ") -> list[Line]:
+    """The numbers behind a finding, each with its interval, its limit and the limit's source.
+
+    Args:
+        finding: The finding.
+        width: Columns of the page.
+        indent: Put before each line.
+
+    Returns:
+        A line per number and its source; the most telling ones where there are many.
+    """
+    lines: list[Line] = []
+    for evidence in finding.evidence[:MOST_EVIDENCE]:
+        lines += _evidence(evidence, width, indent)
+    more = len(finding.evidence) - MOST_EVIDENCE
+    if more > 0:
+        lines.append(line(indent, Span(f"and {more} more numbers in the JSON report", "dim")))
+    return lines + _places(finding.verdict.where, width, indent)
+
+
+def diff(changes: Sequence[Change], width: int, indent: str = "    ") -> list[Line]:
+    """A change of the set-up, a line per field: "optimizer.lr   3.0 → 0.1".
+
+    Args:
+        changes: The changed fields.
+        width: Columns of the page.
+        indent: Put before each line.
+
+    Returns:
+        One line per field, two where before and after are too long for one.
+    """
+    shown = [
+        (clean(change.field, 80), clean(change.before, 200), clean(change.after, 200))
+        for change in changes[:MOST_CHANGES]
+    ]
+    columns = min(30, max((cells(field) for field, _, _ in shown), default=0))
+    lines: list[Line] = []
+    for field, before, after in shown:
+        room = width - len(indent) - columns - 3
+        if cells(before) + cells(after) + 3 <= room:
+            change = [Span(before, "sick"), Span(" → "), Span(after, "well")]
+            lines.append(line(indent, Span(pad(field, columns), "code"), "   ", *change))
+        else:
+            lines += wrap([Span(field, "code")], width, indent)
+            lines += wrap([Span(before, "sick")], width, indent + "- ", indent + "  ")
+            lines += wrap([Span(after, "well")], width, indent + "+ ", indent + "  ")
+    if len(changes) > MOST_CHANGES:
+        lines.append(line(indent, Span(f"and {len(changes) - MOST_CHANGES} more", "dim")))
+    return lines
+
+
+def _range(values: Sequence[float]) -> str:
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return number(values[0]) if values else "none"
+    lost = len(values) - len(finite)
+    text = f"{number(min(finite), 4)} to {number(max(finite), 4)}"
+    return f"{text}, {lost} not finite" if lost else text
+
+
+def _per_seed(trial: Trial, width: int, indent: str) -> list[Line]:
+    rows: list[tuple[str, tuple[float, ...], Style]] = [
+        ("as given", trial.before, "sick"),
+        ("with the remedy", trial.after, "well" if trial.outcome is Outcome.PRESENT else ""),
+    ]
+    if not 0 < len(trial.seeds) <= MOST_SEEDS:
+        return [line(indent, pad(label, 18), Span(_range(values), style)) for label, values, style in rows]
+    heads = [clean(f"seed {seed}", 14) for seed in trial.seeds]
+    columns = min(max(9, *(len(head) for head in heads)), (width - len(indent) - 18) // len(heads) - 2)
+    head_row = "".join(f"  {fit(head, columns):>{columns}}" for head in heads)
+    lines = [line(indent, " " * 18, Span(head_row, "dim"))]
+    for label, values, style in rows:
+        figures = "".join(f"  {fit(number(value, 4), columns):>{columns}}" for value in values[: len(heads)])
+        lines.append(line(indent, pad(label, 18), Span(figures, style)))
+    return lines
+
+
+def _panels(trial: Trial) -> tuple[list[Curve], list[Style]]:
+    control = [curve for curve in trial.curves if curve.label.lower().startswith(AS_GIVEN)]
+    changed = [curve for curve in trial.curves if curve not in control]
+    if not control and changed:
+        control, changed = changed[:1], changed[1:]
+    sick: list[Style] = ["sick" for _ in control[:1]]
+    well: list[Style] = ["well" for _ in changed[:1]]
+    return control[:1] + changed[:1], sick + well
+
+
+OUTCOME_WORDS: Final[dict[Outcome, tuple[str, Style]]] = {
+    Outcome.PRESENT: ("the cause is confirmed", "well"),
+    Outcome.ABSENT: ("the suspicion is refuted", "dim"),
+    Outcome.UNDECIDED: ("the trial leaves it open", "doubt"),
+}
+
+
+def proof(trial: Trial, width: int, indent: str = "  ") -> list[Line]:
+    """A trial: the score per seed before and after, the gain with its interval, both curves.
+
+    Args:
+        trial: The trial.
+        width: Columns of the page.
+        indent: Put before each line.
+
+    Returns:
+        The lines of the section.
+    """
+    inner = indent + "  "
+    runs = f"{len(trial.seeds)} seed{'' if len(trial.seeds) == 1 else 's'}"
+    score = f"{clean(trial.score, 80)}, lower is better:"
+    facts = f"Paired over {runs} at equal budget, {duration(trial.seconds)}; {score}"
+    lines = wrap([Span("The trial: ", "strong"), clean(trial.remedy, 320)], width, indent)
+    lines += wrap([Span(facts, "dim")], width, indent)
+    lines += [EMPTY, *_per_seed(trial, width, inner), EMPTY]
+    words, style = OUTCOME_WORDS[trial.outcome]
+    closed = f"The remedy closes {share(trial.gain.value)} of the shortfall"
+    interval = f" {spread(trial.gain, as_share=True)}" if trial.gain.interval else ""
+    lines += wrap([closed, interval, ": ", Span(words + ".", style)], width, indent)
+    if trial.note:
+        lines += wrap([Span(clean(trial.note, 320), "dim")], width, indent)
+    curves, styles = _panels(trial)
+    drawn = plot.side_by_side(curves, styles, width, indent)
+    return [*lines, EMPTY, *drawn] if drawn else lines

@@ -1,0 +1,50 @@
+"""Measurements as plain data, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from unstuck.examine import requests
+from unstuck.measure.protocol import Unmeasured
+
+
+def stored(taken: Mapping[type, Any]) -> Mapping[str, Any]:
+    """Measurements by the name of their type, as plain data; {"unmeasured": reason} for what is missing."""
+    plain: dict[str, Any] = {}
+    for kind, value in taken.items():
+        if isinstance(value, Unmeasured):
+            plain[kind.__name__] = {"unmeasured": value.reason}
+        else:
+            plain[kind.__name__] = msgspec.to_builtins(value)
+    return plain
+
+
+def restored(chart: Mapping[str, Any], judges: Iterable[Callable[..., Any]]) -> Iterator[Any]:
+    """The measurements of a stored chart that rules ask for.
+
+    Args:
+        chart: As made by `stored`; floats may be spelled "nan", "inf" and "-inf".
+        judges: Their annotations name the types.
+
+    Yields:
+        Measurements; what is missing, or was laid out otherwise by an earlier version, is left out.
+    """
+    for kind in sorted({kind for judge in judges for kind in wanted_by(judge)}, key=lambda kind: kind.__name__):
+        value = chart.get(kind.__name__)
+        if value is None or "unmeasured" in value:
+            continue
+        try:
+            yield msgspec.convert(value, kind, strict=False)
+        except (msgspec.ValidationError, TypeError):
+            continue
+
+
+def wanted_by(judge: Callable[..., Any]) -> Iterator[type]:
+    """Measurement types among the annotations of a judge."""
+    for kind in requests(judge).values():
+        for part in (kind, *getattr(kind, "__args__", ())):
+            if isinstance(part, type) and hasattr(part, "cost"):
+                yield part

@@ -1,0 +1,263 @@
+"""Trials: a remedy against a control with the same seeds, the same batches and the same budget."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from unstuck.errors import RemedyError
+from unstuck.examine import Examination, requests
+from unstuck.laboratory import Attempt, Laboratory
+from unstuck.loop import Run
+from unstuck.measure.comparison import LARGE, Comparison, shortfall
+from unstuck.measure.protocol import Unmeasured
+from unstuck.measure.scores import Scores, SplitScore
+from unstuck.quantity import Quantity
+from unstuck.report import Curve, Outcome, Trial
+from unstuck.rule import Aim, Rule
+from unstuck.setup import Setup
+from unstuck.setup.describe import difference
+from unstuck.stats import mean_interval
+
+SEEDS: Final = 3
+MORE_SEEDS: Final = 5
+HOPELESS: Final = 0.03
+"""A gain on the first seed below which the other seeds are not run: a third of what would matter."""
+
+NEARLY: Final = 0.9
+"""Among several changes, the smallest that gains at least this share of the best one is kept."""
+
+CURVE_POINTS: Final = 120
+
+GAIN: Final = "gain, as a share of the span from the best constant to the lowest known"
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Tried:
+    """A trial together with the set-up that it tried.
+
+    Attributes:
+        trial: The record for the report.
+        setup: The changed set-up.
+        index: Which of the candidates it is.
+        after: Its scores from the first seed; None where it could not be trained.
+        by_loss: Whether its loss compares with that of the set-up as given.
+    """
+
+    trial: Trial
+    setup: Setup
+    index: int
+    after: Scores | None
+    by_loss: bool
+
+
+def trial(
+    laboratory: Laboratory,
+    comparison: Comparison | None,
+    says: str,
+    candidates: Sequence[Setup],
+    aim: Aim,
+    announce: Callable[[str], None] = lambda doing: None,
+) -> Tried:
+    """Run a remedy against the control.
+
+    Candidates are screened on the first seed; the smallest change that does nearly as well as the best goes on to
+    the other seeds, paired with the control.
+
+    Args:
+        laboratory: Trains, and holds the control.
+        comparison: Gives the span that gains are shares of, where it could be measured.
+        says: The remedy, as an imperative sentence.
+        candidates: Changed set-ups, the smallest change first; at least one.
+        aim: What the remedy is meant to lower.
+        announce: Told what is being tried.
+
+    Returns:
+        The trial. Its outcome is PRESENT where the gain matters beyond its interval, ABSENT where it does not,
+        UNDECIDED where the interval straddles or time ran out.
+    """
+    start = time.monotonic()
+    given = laboratory.prepared.setup
+    first = given.seed
+    gauge = Gauge(comparison, aim, _loss_compares(given, candidates))
+    announce(says if len(candidates) == 1 else f"{says} ({len(candidates)} ways)")
+    control = laboratory.attempt(given, first)
+    attempts = laboratory.attempt_all([(candidate, first) for candidate in candidates])
+    screened = [
+        (gauge.gain(control.scores, attempt.scores), candidate)
+        for candidate, attempt in zip(candidates, attempts, strict=True)
+        if isinstance(attempt, Attempt)  # a change that does not run is passed over; another may
+    ]
+    if not screened:
+        nothing = Trial(
+            says, (), Outcome.UNDECIDED, gauge.score, (), (), (), Quantity(GAIN, math.nan),
+            seconds=time.monotonic() - start, note="the changed set-up could not be trained",
+        )  # fmt: skip
+        return Tried(nothing, given, 0, None, gauge.by_loss)
+    best = max(gain for gain, _ in screened)
+    chosen = next(setup for gain, setup in screened if gain >= min(NEARLY * best, best))
+    pairs, note = _pair(laboratory, chosen, gauge, announce)
+    scores = [(before.scores, after.scores) for before, after in pairs]
+    gains = [gauge.gain(before, after) for before, after in scores]
+    interval = mean_interval(gains) if len(gains) > 1 else None
+    record = Trial(
+        remedy=says,
+        changes=difference(given, chosen),
+        outcome=_decide(gains),
+        score=gauge.score,
+        seeds=tuple(first + number for number in range(len(pairs))),
+        before=tuple(gauge.number(before) for before, _ in scores),
+        after=tuple(gauge.number(after) for _, after in scores),
+        gain=Quantity(GAIN, sum(gains) / len(gains), "1", *((interval.low, interval.high) if interval else ())),
+        closed=gauge.closed(scores),
+        curves=(curve("as given", pairs[0][0].run), curve("with the remedy", pairs[0][1].run)),
+        seconds=time.monotonic() - start,
+        note=note,
+    )
+    return Tried(record, chosen, list(candidates).index(chosen), scores[0][1], gauge.by_loss)
+
+
+def _pair(
+    laboratory: Laboratory, chosen: Setup, gauge: Gauge, announce: Callable[[str], None]
+) -> tuple[list[tuple[Attempt, Attempt]], str]:
+    """Control and remedy from the same seeds: one where it is hopeless, three, or up to five while undecided."""
+    given = laboratory.prepared.setup
+    first = given.seed
+    pairs = [(laboratory.attempt(given, first), laboratory.attempt(chosen, first))]
+    gains = [gauge.gain(pairs[0][0].scores, pairs[0][1].scores)]
+    while gains[0] > HOPELESS and len(pairs) < MORE_SEEDS:
+        if len(pairs) >= SEEDS and _decide(gains) is not Outcome.UNDECIDED:
+            break
+        seeds = range(first + len(pairs), first + max(SEEDS, len(pairs) + 1))
+        announce(f"the same from seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}")
+        found = laboratory.attempt_all([(setup, seed) for seed in seeds for setup in (given, chosen)])
+        for before, after in zip(found[::2], found[1::2], strict=True):
+            if isinstance(before, Attempt) and isinstance(after, Attempt):
+                pairs.append((before, after))
+                gains.append(gauge.gain(before.scores, after.scores))
+        if len(pairs) < seeds.stop - first:
+            return pairs, f"the time budget allowed {len(pairs)} of {max(SEEDS, len(seeds))} seeds"
+    return pairs, ""
+
+
+def apply_remedy(rule: Rule, examination: Examination, setup: Setup) -> tuple[Setup, ...]:
+    """The changed set-ups that a rule's remedy proposes.
+
+    Args:
+        rule: Its remedy can be applied.
+        examination: Holds the measurements that the remedy asks for.
+        setup: What to change.
+
+    Returns:
+        At least one set-up, the smallest change first.
+
+    Raises:
+        RemedyError: If the remedy does not apply.
+    """
+    assert rule.remedy.apply is not None
+    wanted = {name: kind for name, kind in requests(rule.remedy.apply).items() if kind is not Setup}
+    found: dict[str, Any] = {}
+    for name, kind in wanted.items():
+        value = examination.get(kind)
+        if isinstance(value, Unmeasured):
+            raise RemedyError(f"it needs {kind.__name__}: {value.reason}")
+        found[name] = value
+    changed = rule.remedy.apply(setup, **found)
+    candidates = changed if isinstance(changed, tuple) else (changed,)
+    if not candidates:
+        raise RemedyError("it proposes nothing for this set-up")
+    return candidates
+
+
+def curve(label: str, run: Run) -> Curve:
+    """A run's training loss, averaged over equal stretches so that it can be drawn."""
+    losses = run.losses
+    width = max(1, math.ceil(len(losses) / CURVE_POINTS))
+    steps = range(0, len(losses), width)
+    means = tuple(sum(losses[step : step + width]) / len(losses[step : step + width]) for step in steps)
+    return Curve(label, tuple(steps), means)
+
+
+def _decide(gains: Sequence[float]) -> Outcome:
+    """Whether gains, one a seed, prove, refute, or leave it open."""
+    mean = sum(gains) / len(gains)
+    if len(gains) == 1:
+        return Outcome.ABSENT if mean <= HOPELESS else Outcome.UNDECIDED
+    interval = mean_interval(list(gains))
+    if mean >= LARGE.value and interval.low > 0.0:
+        return Outcome.PRESENT
+    if mean < 0.5 * LARGE.value or interval.high < LARGE.value:
+        return Outcome.ABSENT
+    return Outcome.UNDECIDED
+
+
+def _loss_compares(given: Setup, candidates: Sequence[Setup]) -> bool:
+    """Whether the given loss means the same for the outputs of the changed set-ups."""
+    return given.loss is not None and all(
+        candidate.loss is given.loss or candidate.described.get("loss_units") == "same" for candidate in candidates
+    )
+
+
+@final
+class Gauge:
+    """Turns two scores into a gain: a share of the span from the best constant to the lowest known."""
+
+    def __init__(self, comparison: Comparison | None, aim: Aim, by_loss: bool) -> None:
+        self.comparison, self.aim, self.by_loss = comparison, aim, by_loss
+        self.score = aim.value if by_loss else aim.value.replace("loss", "error")
+
+    def gain(self, before: Scores, after: Scores) -> float:
+        """The gain; for a remedy of the training loss the smaller of training and held-out."""
+        if self.aim is Aim.TRAINING:
+            return min(self._one("training", before, after), self._one("held_out", before, after))
+        return self._one("held_out" if self.aim is Aim.HELD_OUT else "test", before, after)
+
+    def number(self, scores: Scores) -> float:
+        """The number that the trial shows."""
+        split = {Aim.TRAINING: scores.training, Aim.HELD_OUT: scores.held_out, Aim.TEST: scores.test}[self.aim]
+        if split is None:
+            return math.nan
+        return split.loss if self.by_loss else split.error
+
+    def closed(self, pairs: Sequence[tuple[Scores, Scores]]) -> float:
+        """Share of what falls short of the lowest known score that is closed, on the split that the trial shows."""
+        split = {Aim.TRAINING: "training", Aim.HELD_OUT: "held_out", Aim.TEST: "test"}[self.aim]
+        lowest = self._span(split)[1] if self.by_loss else 0.0
+        before = [self.number(old) for old, _ in pairs]
+        after = [self.number(new) for _, new in pairs]
+        was, becomes = sum(before) / len(before), sum(after) / len(after)
+        lowest = min(lowest, becomes) if math.isfinite(lowest) else becomes
+        if not math.isfinite(was):
+            return 1.0 if math.isfinite(becomes) else 0.0
+        return (was - becomes) / (was - lowest) if was > lowest else 0.0
+
+    def _one(self, split: str, before: Scores, after: Scores) -> float:
+        old: SplitScore | None = getattr(before, split)
+        new: SplitScore | None = getattr(after, split)
+        if old is None or new is None:
+            return 0.0
+        constant, lowest = self._span(split)
+        if not self.by_loss:
+            return self._share(old.error, new.error, 1.0, 0.0)
+        return self._share(old.loss, new.loss, constant, lowest)
+
+    def _span(self, split: str) -> tuple[float, float]:
+        if self.comparison is None:
+            return math.nan, math.nan
+        constant = getattr(self.comparison, f"constant_{split}")
+        lowest = self.comparison.lowest("training" if split == "training" else "held_out")
+        return (math.nan if constant is None else constant), lowest
+
+    def _share(self, old: float, new: float, constant: float, lowest: float) -> float:
+        if math.isnan(new) or new == math.inf:
+            return -1.0
+        if math.isnan(constant):
+            constant = old if math.isfinite(old) else new + 1.0
+        lowest = min(lowest, new) if math.isfinite(lowest) else new
+        # What lies above the best constant is worth no more than the constant: to come down to it is no cure.
+        given, reached = shortfall(old, lowest, constant), shortfall(new, lowest, constant)
+        return max(-1.0, min(1.0, given) - reached)
