@@ -1,0 +1,57 @@
+"""Real training programs that people asked about, re-expressed with their repaired twins.
+
+One file a program: its facts, `build(repaired)` for the set-up as asked about (nothing repaired), the
+repaired twin (every cause repaired) and all between, and `PROGRAM`. What truly ails each is measured by
+`python -m bench.programs.establish` and kept in `established.json`; the published labels are only where it
+starts.
+"""
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from bench.programs.data import Splits
+    from unstuck import Setup
+
+Repaired = frozenset[str]
+Task = Literal["regression", "binary", "classes"]
+ESTABLISHED = Path(__file__).parent / "established.json"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program as it was asked about, and every way of repairing it."""
+
+    id: str
+    source: str
+    build: "Callable[[Repaired], Setup]"
+    splits: "Callable[[Repaired], Splits]"
+    """The training split and the one to score on, both as the set-up with these repairs feeds them."""
+    task: Task
+    """How to score: R² of the outputs, a threshold on one column, or the largest column."""
+    causes: tuple[str, ...]
+    """Catalogue codes of everything that was said to be wrong; each can be repaired alone."""
+
+    @property
+    def truth(self) -> tuple[str, ...]:
+        """The causes whose repair alone cures, or if there is none, those without which nothing does."""
+        return tuple(established()[self.id]["truth"])
+
+
+@cache
+def established() -> dict[str, dict[str, Any]]:
+    """What `python -m bench.programs.establish` found out, by program."""
+    found: dict[str, dict[str, Any]] = json.loads(ESTABLISHED.read_text())
+    return found
+
+
+def programs() -> tuple[Program, ...]:
+    """Every program in this folder, by file name."""
+    modules = (importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
+    return tuple(module.PROGRAM for module in modules if hasattr(module, "PROGRAM"))

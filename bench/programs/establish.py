@@ -1,0 +1,211 @@
+"""What truly ails each program: every published cause repaired alone, and all but each, over five seeds.
+
+`python -m bench.programs.establish [ID ...]` writes `established.json` beside this file, all programs or
+those named.
+
+The score does not depend on the loss: accuracy, or R² clipped to [-1, 1], on the rows held out. Of the gap
+between the program as given and with all repaired, a cause is *sufficient* where its repair alone closes at
+least 80 %, *necessary* where repairing all but it closes less than 50 %, each beyond doubt of the seeds (an
+interval by resampling them, every resample counted), and else a *by-stander*. A program is *reproduced* where
+the gap is clear, and its repaired twin is *healthy* where it comes near the best of a few learners of
+scikit-learn on the same rows.
+"""
+
+import itertools
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR
+from torch import Tensor
+
+import unstuck
+from bench.programs import ESTABLISHED, Program, Task, programs
+from bench.programs.data import Pair
+
+SEEDS = range(5)
+SUFFICIENT = 0.8
+"""Of the gap, closed by one repair alone."""
+NECESSARY = 0.5
+"""Of the gap, left closed without one repair."""
+CLEAR = 0.04
+"""Smallest gap in the score that counts as the program's symptom."""
+NEAR = 0.1
+"""Of the span from the best constant to the best learner, that a healthy twin may miss."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def middle(loss: Loss, targets: Tensor) -> float:
+    """Where a single output is undecided between 0 and 1: at 0.5, or at 0 where the loss takes logits."""
+    one, nil = torch.ones_like(targets[:1]), torch.zeros_like(targets[:1])
+    output = 0.25 * one
+    return 0.0 if loss(output, one) < loss(output, nil) else 0.5
+
+
+def score(task: Task, outputs: Tensor, targets: Tensor, between: float = 0.5) -> float:
+    """Accuracy, or R² within [-1, 1]; a regression with outputs that are not finite scores -1."""
+    if task == "regression":
+        wanted = targets.reshape(len(targets), -1).double()
+        missed = ((outputs.reshape(wanted.shape).double() - wanted) ** 2).sum(0)
+        explained = float((1 - missed / ((wanted - wanted.mean(0)) ** 2).sum(0)).mean())
+        return float(np.clip(explained, -1, 1)) if np.isfinite(explained) else -1.0
+    if task == "binary":
+        return float(((outputs > between) == (targets.reshape(outputs.shape) > 0.5)).double().mean())
+    labels = targets.argmax(-1) if targets.ndim == outputs.ndim else targets
+    return float((outputs.nan_to_num().argmax(-1) == labels).double().mean())
+
+
+def scores(program: Program, repaired: frozenset[str], seed: int) -> tuple[float, float]:
+    """On the training rows and on those held out, after training with these repairs."""
+    setup = program.build(repaired)
+    assert setup.loss is not None
+    model = unstuck.fit(setup, seed=seed).model
+    model.eval()
+    train, heldout = program.splits(repaired)
+    between = middle(setup.loss, train[1]) if program.task == "binary" else 0.0
+    with torch.no_grad():
+        on_train, on_heldout = (score(program.task, model(x), y, between) for x, y in (train, heldout))
+    return on_train, on_heldout
+
+
+def best_learner(program: Program) -> float:
+    """The best held-out score of a few learners of scikit-learn on the repaired rows."""
+    train, heldout = program.splits(frozenset(program.causes))
+    (x, y), (z, w) = (plain(pair, program.task) for pair in (train, heldout))
+    regressors = [Ridge(), RandomForestRegressor(random_state=0), SVR(C=10)]
+    classifiers = [LogisticRegression(max_iter=500), RandomForestClassifier(random_state=0), SVC(C=10)]
+    found = []
+    for learner in regressors if program.task == "regression" else classifiers:
+        fitted = [make_pipeline(StandardScaler(), clone(learner)).fit(x, column) for column in y.T]
+        answers = torch.as_tensor(np.column_stack([one.predict(z) for one in fitted]), dtype=torch.float64)
+        if program.task == "regression":
+            found.append(score("regression", answers, torch.as_tensor(w)))
+        else:
+            found.append(float((answers == torch.as_tensor(w)).double().mean()))
+    return max(found)
+
+
+def plain(pair: Pair, task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs as a table, targets as columns: class numbers, or values."""
+    inputs, targets = pair
+    if task == "classes" and targets.ndim > 1:
+        targets = targets.argmax(-1)
+    table: np.ndarray = inputs.reshape(len(inputs), -1).numpy()
+    columns: np.ndarray = targets.reshape(len(inputs), -1).numpy()
+    return table, columns[:, :64]
+
+
+def best_constant(program: Program) -> float:
+    if program.task == "regression":
+        return 0.0
+    _, columns = plain(program.splits(frozenset(program.causes)).heldout, program.task)
+    return float(np.mean([np.unique(column, return_counts=True)[1].max() / len(column) for column in columns.T]))
+
+
+def share_closed(given: Sequence[float], variant: Sequence[float], full: Sequence[float]) -> dict[str, Any]:
+    """Of the gap from given to full, and its 95 % interval over all resamples of the paired seeds."""
+    gap, closed = np.subtract(full, given), np.subtract(variant, given)
+    draws = np.array(list(itertools.product(range(len(gap)), repeat=len(gap))))
+    gaps = gap[draws].mean(1)
+    shares = closed[draws].mean(1) / np.where(gaps > 1e-9, gaps, np.nan)
+    low, high = np.nanpercentile(shares, [2.5, 97.5])
+    return {"share": round(float(closed.mean() / gap.mean()), 3), "interval": [round(low, 3), round(high, 3)]}
+
+
+def verdict(alone: dict[str, Any], without: dict[str, Any]) -> str:
+    """One word for a cause, by what its repair closes alone and what all others close without it."""
+    if alone["share"] >= SUFFICIENT and alone["interval"][0] >= NECESSARY:
+        return "sufficient"
+    if without["share"] < NECESSARY and without["interval"][1] < SUFFICIENT:
+        return "necessary"
+    return "by-stander"
+
+
+def establish(program: Program) -> dict[str, Any]:
+    """Everything about one program that the benchmark scores against."""
+    everything = frozenset(program.causes)
+    sets = {frozenset[str](), everything}
+    sets |= {frozenset({c}) for c in program.causes} | {everything - {c} for c in program.causes}
+    began = time.perf_counter()
+    program_seconds = []
+    runs: dict[frozenset[str], list[tuple[float, float]]] = {}
+    for repaired in sorted(sets, key=lambda s: (len(s), sorted(s))):
+        runs[repaired] = []
+        for seed in SEEDS:
+            start = time.perf_counter()
+            runs[repaired].append(scores(program, repaired, seed))
+            if not repaired:
+                program_seconds.append(time.perf_counter() - start)
+    heldout = {repaired: [pair[1] for pair in found] for repaired, found in runs.items()}
+    given, full = heldout[frozenset()], heldout[everything]
+    gap = np.subtract(full, given)
+    constant, reference = best_constant(program), best_learner(program)
+    causes = {}
+    for cause in program.causes:
+        alone = share_closed(given, heldout[frozenset({cause})], full)
+        without = share_closed(given, heldout[everything - {cause}], full)
+        causes[cause] = {"verdict": verdict(alone, without), "alone": alone, "without": without}
+    sufficient = [c for c in program.causes if causes[c]["verdict"] == "sufficient"]
+    necessary = [c for c in program.causes if causes[c]["verdict"] == "necessary"]
+    enough = reference - NEAR * abs(reference - constant)
+    return {
+        "truth": sufficient or necessary,
+        "causes": causes,
+        "task": program.task,
+        "train": {"given": means(runs[frozenset()], 0), "repaired": means(runs[everything], 0)},
+        "heldout": {"given": means(runs[frozenset()], 1), "repaired": means(runs[everything], 1)},
+        "constant": round(constant, 3),
+        "reference": round(reference, 3),
+        "reproduced": bool(gap.mean() >= CLEAR and gap.min() > 0),
+        "healthy": bool(np.mean(full) >= enough and min(full) >= enough - NEAR * abs(reference - constant)),
+        "seconds": round(float(np.median(program_seconds)), 2),
+        "seconds_in_all": round(time.perf_counter() - began, 1),
+    }
+
+
+def means(found: Sequence[tuple[float, float]], split: int) -> dict[str, Any]:
+    seeds = [round(pair[split], 3) for pair in found]
+    return {"mean": round(float(np.mean(seeds)), 3), "seeds": seeds}
+
+
+def line(name: str, found: dict[str, Any]) -> str:
+    ill, well = found["heldout"]["given"]["mean"], found["heldout"]["repaired"]["mean"]
+    words = " ".join(
+        f"{code}:{c['verdict'][:4]}({c['alone']['share']:.2f}/{c['without']['share']:.2f})"
+        for code, c in found["causes"].items()
+    )
+    flags = ("" if found["reproduced"] else " NOT-REPRODUCED") + ("" if found["healthy"] else " TWIN-NOT-HEALTHY")
+    yardsticks = f"(constant {found['constant']:.2f}, learner {found['reference']:.2f})"
+    return (
+        f"{name:17s} {'+'.join(found['truth']):24s} {ill:6.3f} → {well:6.3f} "
+        f"{yardsticks} {found['seconds']:.2f}s {words}{flags}"
+    )
+
+
+def main(names: Sequence[str]) -> None:
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    known: dict[str, Any] = json.loads(ESTABLISHED.read_text()) if ESTABLISHED.exists() else {}
+    everything = programs()
+    for program in everything:
+        if names and program.id not in names:
+            continue
+        known[program.id] = establish(program)
+        print(line(program.id, known[program.id]), flush=True)
+        kept = {p.id: known[p.id] for p in everything if p.id in known}
+        ESTABLISHED.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
