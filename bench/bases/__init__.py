@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import nn
 
 from bench.bases import data
@@ -15,6 +14,7 @@ from bench.bases.nets import (
     adamw,
     batch_norm_perceptron,
     convolutional,
+    cosine,
     perceptron,
     set_up,
     sgd,
@@ -62,7 +62,8 @@ def deep_batch_norm() -> Setup:
         lambda: batch_norm_perceptron(5, 48, 48, 48, 48, 3),
         nn.CrossEntropyLoss(),
         adam(3e-3),
-        epochs=22,
+        epochs=20,
+        scheduler=cosine(20),
         batch_size=64,
     )
 
@@ -75,7 +76,7 @@ def cosine_schedule() -> Setup:
         nn.CrossEntropyLoss(),
         sgd(0.1, 0.9, 1e-3),
         epochs=15,
-        scheduler=lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=15),
+        scheduler=cosine(15),
     )
 
 
@@ -108,7 +109,14 @@ def transformer_needles() -> Setup:
 def digits_autoencoder() -> Setup:
     """Digits through a layer of twelve units, and back."""
     splits = data.Splits(*((images, images) for images, _ in data.digits()))
-    return set_up(splits, lambda: perceptron(64, 64, 12, 64, 64), nn.MSELoss(), adam(5e-3), epochs=36)
+    return set_up(
+        splits,
+        lambda: perceptron(64, 64, 12, 64, 64, activation=nn.ELU),
+        nn.MSELoss(),
+        adam(1e-2),
+        epochs=25,
+        scheduler=cosine(25),
+    )
 
 
 BASES = (

@@ -72,7 +72,7 @@ def linear(rows: int, features: int, *, noise: float, spread: float = 1.0, seed:
 
 def surface(rows: int = 1000, *, noise: float = 0.2, seed: int = 0) -> Splits:
     """A smooth surface over the plane, with noise; targets `[N, 1]`."""
-    inputs = normal(rows, 2, seed=seed)
+    inputs = uniform(-1.7, 1.7, rows, 2, seed=seed)
     heights = torch.sin(2 * inputs[:, :1]) + torch.cos(inputs[:, 1:]) * inputs[:, :1]
     return split(inputs, heights + noise * normal(rows, 1, seed=seed + 1))
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 from bench.bases.data import Splits
 from unstuck import Setup
@@ -83,6 +84,11 @@ def adam(rate: float = 3e-3) -> OptimizerFactory:
 
 def adamw(rate: float, weight_decay: float) -> OptimizerFactory:
     return lambda parameters: torch.optim.AdamW(parameters, rate, weight_decay=weight_decay)
+
+
+def cosine(epochs: int) -> Callable[[Optimizer], LRScheduler]:
+    """From the full rate to zero."""
+    return lambda optimizer: CosineAnnealingLR(optimizer, T_max=epochs)
 
 
 def set_up(

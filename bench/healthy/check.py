@@ -1,6 +1,6 @@
 """Are the bases and the healthy set-ups healthy? `python -m bench.healthy --check [NAME …]` says so.
 
-Held-out figures are on the validation split (or the test split, where it is the only one), means over seeds.
+Held-out figures are on the validation split (or the test split, where it is the only one), means over seeds; seconds are of the processor, one thread.
 `const` is the loss of the best constant output, `refer` the metric of the best of three scikit-learn models.
 `gain` is by how much of the span from `const` to the loss reached the held-out loss would still fall, and by
 which change: keeping the best epoch, three times the epochs, other rates, weight decay.
@@ -86,9 +86,9 @@ def outcome(setup: Setup, seeds: tuple[int, ...] = SEEDS) -> Outcome:
     """Means over seeds."""
     rows = []
     for seed in seeds:
-        start = time.perf_counter()
+        start = time.process_time()
         run = unstuck.fit(setup, seed=seed)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         splits = [setup.train, held_out(setup), setup.test or held_out(setup)]
         losses = [evaluate(setup, run.model, split, ALL).loss for split in splits]
         metrics = []

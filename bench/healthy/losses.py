@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.bases import data
-from bench.bases.nets import adam, adamw, perceptron, set_up, sgd
+from bench.bases.nets import adam, adamw, cosine, perceptron, set_up, sgd
 from bench.programs.data import generator, normal
 from unstuck import Setup
 
@@ -55,7 +55,7 @@ def softmax_and_nll() -> Setup:
 
 def several_labels() -> Setup:
     """Each sample has any of four labels."""
-    inputs = normal(1200, 6, seed=160)
+    inputs = normal(1200, 6, seed=165)
     labels = (inputs[:, :4] * inputs[:, 1:5] + 0.5 * inputs[:, 2:6] > 0).float()
     return set_up(
         data.split(inputs, labels), lambda: perceptron(6, 48, 4), nn.BCEWithLogitsLoss(), adam(1e-2), epochs=30
@@ -82,7 +82,9 @@ def gaussian(outputs: Tensor, targets: Tensor) -> Tensor:
 def gaussian_likelihood() -> Setup:
     """Targets of little noise: the loss ends below 0."""
     splits = data.surface(1500, seed=170)
-    return set_up(splits, lambda: perceptron(2, 32, 32, 2), gaussian, adam(5e-3), epochs=30, batch_size=64)
+    return set_up(
+        splits, lambda: perceptron(2, 32, 32, 2), gaussian, adam(1e-2), epochs=25, batch_size=64, scheduler=cosine(25)
+    )
 
 
 def class_weights() -> Setup:

@@ -72,7 +72,7 @@ def bottleneck() -> Setup:
     inputs = torch.tanh(hidden @ normal(5, 30, seed=421) / 2) + 0.2 * normal(1000, 30, seed=422)
     return set_up(
         autoencoded(data.split(inputs, inputs)),
-        lambda: perceptron(30, 48, 5, 48, 30),
+        lambda: perceptron(30, 48, 5, 48, 30, activation=nn.Tanh),
         nn.MSELoss(),
         adam(5e-3),
         epochs=25,
@@ -162,14 +162,14 @@ class Residual(nn.Module):
 
 
 def deep_residual() -> Setup:
-    """Sixteen layers, in blocks that each add to their input."""
+    """Twelve layers, in blocks that each add to their input."""
     splits = data.shells(seed=470)
 
     def deep() -> nn.Sequential:
-        blocks = (Residual(24) for _ in range(7))
+        blocks = (Residual(24) for _ in range(5))
         return nn.Sequential(nn.Linear(4, 24), *blocks, nn.LayerNorm(24), nn.Linear(24, 3))
 
-    return set_up(splits, deep, nn.CrossEntropyLoss(), adam(2e-3), epochs=12)
+    return set_up(splits, deep, nn.CrossEntropyLoss(), adam(3e-3), epochs=16, batch_size=64)
 
 
 def batch_norm() -> Setup:
@@ -239,4 +239,4 @@ class Committee(nn.Module):
 
 
 def committee() -> Setup:
-    return set_up(data.friedman(seed=8), Committee, nn.MSELoss(), adamw(1e-2, 0.1), epochs=25)
+    return set_up(data.friedman(seed=8), Committee, nn.MSELoss(), adamw(1e-2, 0.1), epochs=25, batch_size=64)

@@ -7,7 +7,7 @@ from sklearn.datasets import load_iris
 from torch import nn
 
 from bench.bases import data
-from bench.bases.nets import adam, adamw, batch_norm_perceptron, perceptron, set_up, sgd
+from bench.bases.nets import adam, adamw, batch_norm_perceptron, cosine, perceptron, set_up, sgd
 from bench.programs.data import normal, uniform
 from unstuck import Setup
 
@@ -19,9 +19,10 @@ def wrong_labels() -> Setup:
         splits,
         lambda: perceptron(2, 24, 24, 3),
         nn.CrossEntropyLoss(),
-        adamw(5e-3, 0.01),
+        adamw(1e-2, 0.01),
         epochs=25,
         batch_size=64,
+        scheduler=cosine(25),
     )
 
 

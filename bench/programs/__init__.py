@@ -40,7 +40,7 @@ class Program:
 
     @property
     def truth(self) -> tuple[str, ...]:
-        """The causes whose repair alone cures, or if there is none, those without which nothing does."""
+        """The causes whose repair alone cures; if there is none, those without which nothing does (`establish`)."""
         return tuple(established()[self.id]["truth"])
 
 

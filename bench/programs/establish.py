@@ -6,9 +6,11 @@ those named.
 The score does not depend on the loss: accuracy, or R² clipped to [-1, 1], on the rows held out. Of the gap
 between the program as given and with all repaired, a cause is *sufficient* where its repair alone closes at
 least 80 %, *necessary* where repairing all but it closes less than 50 %, each beyond doubt of the seeds (an
-interval by resampling them, every resample counted), and else a *by-stander*. A program is *reproduced* where
-the gap is clear, and its repaired twin is *healthy* where it comes near the best of a few learners of
-scikit-learn on the same rows.
+interval by resampling them, every resample counted), and else a *by-stander*. The truth is what is sufficient;
+where nothing is, what is necessary; where nothing is either, the smallest sets that suffice together.
+
+A program is *reproduced* where the gap is clear, and its repaired twin is *healthy* where it comes near the
+best of a few learners of scikit-learn on the same rows.
 """
 
 import itertools
@@ -125,7 +127,7 @@ def share_closed(given: Sequence[float], variant: Sequence[float], full: Sequenc
 
 def verdict(alone: dict[str, Any], without: dict[str, Any]) -> str:
     """One word for a cause, by what its repair closes alone and what all others close without it."""
-    if alone["share"] >= SUFFICIENT and alone["interval"][0] >= NECESSARY:
+    if suffices(alone):
         return "sufficient"
     if without["share"] < NECESSARY and without["interval"][1] < SUFFICIENT:
         return "necessary"
@@ -158,9 +160,11 @@ def establish(program: Program) -> dict[str, Any]:
         causes[cause] = {"verdict": verdict(alone, without), "alone": alone, "without": without}
     sufficient = [c for c in program.causes if causes[c]["verdict"] == "sufficient"]
     necessary = [c for c in program.causes if causes[c]["verdict"] == "necessary"]
+    joint = [] if sufficient or necessary else smallest_cures(program, given, full)
     enough = reference - NEAR * abs(reference - constant)
     return {
-        "truth": sufficient or necessary,
+        "truth": sufficient or necessary or [c for c in program.causes if any(c in cure for cure in joint)],
+        "joint_cures": joint,
         "causes": causes,
         "task": program.task,
         "train": {"given": means(runs[frozenset()], 0), "repaired": means(runs[everything], 0)},
@@ -172,6 +176,23 @@ def establish(program: Program) -> dict[str, Any]:
         "seconds": round(float(np.median(program_seconds)), 2),
         "seconds_in_all": round(time.perf_counter() - began, 1),
     }
+
+
+def smallest_cures(program: Program, given: Sequence[float], full: Sequence[float]) -> list[list[str]]:
+    """The smallest sets of causes whose joint repair suffices, where no cause does alone and none is necessary."""
+    for size in range(2, len(program.causes)):
+        cures = []
+        for codes in itertools.combinations(program.causes, size):
+            joint = [scores(program, frozenset(codes), seed)[1] for seed in SEEDS]
+            if suffices(share_closed(given, joint, full)):
+                cures.append(list(codes))
+        if cures:
+            return cures
+    return [list(program.causes)]
+
+
+def suffices(closed: dict[str, Any]) -> bool:
+    return bool(closed["share"] >= SUFFICIENT and closed["interval"][0] >= NECESSARY)
 
 
 def means(found: Sequence[tuple[float, float]], split: int) -> dict[str, Any]:

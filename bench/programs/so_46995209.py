@@ -35,7 +35,7 @@ def build(repaired: Repaired) -> Setup:
         optimizer=lambda parameters: optim.Adam(parameters, lr=0.001),
         train=train,
         validation=heldout,
-        epochs=40,
+        epochs=30,
         batch_size=32,
     )
 

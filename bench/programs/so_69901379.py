@@ -22,7 +22,7 @@ def splits(repaired: Repaired) -> Splits:
 
 def build(repaired: Repaired) -> Setup:
     train, heldout = splits(repaired)
-    rate = 0.003 if "OPT002" in repaired else 0.0001
+    rate = 0.01 if "OPT002" in repaired else 0.0001
 
     def network() -> nn.Module:
         layers: list[nn.Module] = []

@@ -24,8 +24,9 @@ def build(repaired: Repaired) -> Setup:
         net = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10))
         return net if "OPT010" in repaired else started(net, nn.init.normal_, biases=True)
 
-    lower = 0.1 if "SET016" in repaired else 0.001
-    rate = lower if "OPT001" in repaired else 0.01
+    lower = 0.001 if "OPT010" in repaired else 0.0001
+    per_sample = 100 * lower if "SET016" in repaired else lower
+    rate = per_sample if "OPT001" in repaired else 0.01
     return Setup.of(
         model=network,
         loss=nn.CrossEntropyLoss(reduction="mean" if "SET016" in repaired else "sum"),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
-from unstuck.errors import RemedyError, UnstuckError
+from unstuck.errors import RemedyError, SetupError, UnstuckError
 from unstuck.examine import Examination, requests
 from unstuck.guide import ask, branch_of
+from unstuck.joint import try_together
 from unstuck.judgement import chosen_rules, judged
 from unstuck.laboratory import Laboratory
 from unstuck.loop import evaluate, fit
@@ -68,9 +70,12 @@ def diagnose(
         The report; `report.error` says what stopped it, if anything did.
 
     Raises:
+        SetupError: If `setup` is none.
         ValueError: If the budget is neither a positive number nor of the form "3x".
         LookupError: If a code is not that of a rule.
     """
+    if not isinstance(setup, Setup):
+        raise SetupError("`setup` must be an unstuck.Setup", type(setup).__name__, "Make one with `unstuck.Setup.of`.")
     return Diagnosing(setup, budget, chosen_rules(rules), progress).run()
 
 
@@ -117,7 +122,9 @@ class Diagnosing:
         """Do it all, and report whatever was found if it is cut short."""
         error, complete = "", True
         try:
-            self._everything()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what the user's code warns of, it warns of in every run
+                self._everything()
         except KeyboardInterrupt:
             complete = False
             self._notes.append("stopped by Ctrl-C; this is what was found so far")
@@ -126,9 +133,13 @@ class Diagnosing:
         return self._report(error, complete)
 
     def _everything(self) -> None:
-        with self._part("probing"):
-            self._probe()
         quick, after_run, slow = _by_cost(self.rules)
+        try:
+            with self._part("probing"):
+                self._probe()
+        except UnstuckError:  # what the first batch shows holds, also where the test split or a later step fails
+            self._judge(quick)
+            raise
         with self._part("judging the first batch"):
             self._judge(quick)
         with self._part("training as given"):
@@ -150,6 +161,8 @@ class Diagnosing:
             self._judge(slow)
         with self._part("trying"):
             self._try(self.rules, comparison)
+        with self._part("trying together"):
+            self._try_together(comparison)
 
     def _compare(self) -> Comparison | None:
         """Walk the guide; None where nothing could be compared."""
@@ -241,7 +254,8 @@ class Diagnosing:
 
     def _try_one(self, rule: Rule, laboratory: Laboratory, comparison: Comparison | None) -> None:
         finding = self._findings[rule.code]
-        if rule.aim is Aim.TRAINING and comparison is not None and not comparison.training_is_large:
+        cleared = comparison is not None and comparison.can_clear and not comparison.training_is_large
+        if rule.aim is Aim.TRAINING and comparison is not None and cleared:
             best = comparison.best()
             reason = comparison.settled or (
                 "nothing that was compared goes lower on the training data and on held-out data"
@@ -258,9 +272,28 @@ class Diagnosing:
         except RemedyError as reason:
             self._notes.append(f"{rule.code}: the remedy was not tried: {reason}")
             return
-        tried = trial(laboratory, comparison, rule.remedy.says, candidates, rule.aim, self._tell)
+        tried = trial(laboratory, comparison, rule, candidates, self._tell)
         self.cures[rule.code] = tried
         self._findings[rule.code] = finding_of(rule, finding.verdict, tried.trial)
+
+    def _try_together(self, comparison: Comparison | None) -> None:
+        """Where no remedy cured alone, see whether several do together."""
+        proven = [f for f in self._findings.values() if f.status is Status.CONFIRMED]
+        suspects = [
+            rule
+            for rule in self.rules
+            if rule.code in self.cures
+            and rule.aim is Aim.TRAINING
+            and self._findings[rule.code].verdict.outcome is Outcome.PRESENT
+        ]
+        if proven or len(suspects) < 2 or self._opened_laboratory().exhausted:
+            return
+        cures = try_together(self._opened_laboratory(), self.examination, comparison, suspects, self._tell)
+        for rule in suspects:
+            if rule.code in cures:
+                self.cures[rule.code] = cures[rule.code]
+                verdict = self._findings[rule.code].verdict
+                self._findings[rule.code] = finding_of(rule, verdict, cures[rule.code].trial)
 
     def _is_suspected(self, code: str) -> bool:
         return code in self._findings and self._findings[code].outcome is Outcome.PRESENT
@@ -335,6 +368,8 @@ def _deepest(kind: Any) -> float:
 
 def _times(budget: float | str) -> float | None:
     """The factor of "3x", None for plain seconds."""
+    if not isinstance(budget, (int, float, str)) or isinstance(budget, bool):
+        raise ValueError(f"`budget` must be seconds or a factor such as '3x'; got {budget!r}. Use 60.")
     if isinstance(budget, str):
         try:
             if budget.endswith("x") and math.isfinite(factor := float(budget[:-1])) and factor > 0.0:

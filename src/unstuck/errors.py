@@ -61,8 +61,9 @@ class ExaminationError(UnstuckError):
         where = f" at {line}" if line else ""
         what = " ".join(str(cause).split()) or "no message"
         advice = do or f"Run the {stage} by itself on one batch and mend it."
+        there = _WHERE.get(stage, " on a batch") + (f" of `{on}`" if on else "")
         message = sentence(
-            f"The {stage} stage must run{_WHERE.get(stage, ' on a batch')}{f' of `{on}`' if on else ''} without an error",
+            f"The {stage} stage must run{there} without an error",
             f"{type(cause).__name__}{where}: {what[:300]}",
             advice,
         )

@@ -37,9 +37,9 @@ def finding_of(rule: Rule, verdict: Verdict, trial: Trial | None) -> Finding:
     if trial is not None and outcome is Outcome.PRESENT:
         if trial.outcome is Outcome.PRESENT:
             status = Status.CONFIRMED
-        elif not rule.evidence_suffices:
+        elif not (rule.evidence_suffices or verdict.certain):
             outcome = trial.outcome
-    if outcome is Outcome.PRESENT and rule.evidence_suffices:
+    if outcome is Outcome.PRESENT and (rule.evidence_suffices or verdict.certain):
         status = Status.CONFIRMED
     return Finding(
         rule=summary_of(rule.code),

@@ -88,12 +88,15 @@ class Verdict:
         sentence: One sentence for the user, with the number that decided.
         evidence: The numbers, the deciding one first.
         where: Names of the layers, features or lines concerned.
+        certain: Whether the measurement is proof by itself, such as outputs that no weights can change: the remedy
+            need not cure everything, for another fault may hide behind this one.
     """
 
     outcome: Outcome
     sentence: str
     evidence: tuple[Evidence, ...] = ()
     where: tuple[str, ...] = ()
+    certain: bool = False
 
 
 @final
@@ -165,6 +168,7 @@ class Trial:
             1 closes all; NaN where that is not known.
         curves: Curves of control and remedy.
         seconds: Wall time.
+        together_with: Codes of the rules whose remedies were applied along with it, each of them necessary.
         note: What a reader should know, such as a seed that was cut short.
     """
 
@@ -179,6 +183,7 @@ class Trial:
     closed: float = math.nan
     curves: tuple[Curve, ...] = ()
     seconds: float = 0.0
+    together_with: tuple[str, ...] = ()
     note: str = ""
 
 

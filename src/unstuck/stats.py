@@ -210,7 +210,7 @@ def block_noise(losses: Values) -> float:
     with np.errstate(invalid="ignore", over="ignore"):
         deviations = math.sqrt(2.0 / 3.0) * (curve[:-2] / 2.0 - curve[1:-1] + curve[2:] / 2.0)
     deviations = deviations[np.isfinite(deviations)]
-    return float(MAD_TO_DEVIATION * np.median(np.abs(deviations))) if len(deviations) else math.nan
+    return MAD_TO_DEVIATION * float(np.median(np.abs(deviations))) if len(deviations) else math.nan
 
 
 def area_deviation(area: float, positives: int, negatives: int, inflation: float = 1.0) -> float:

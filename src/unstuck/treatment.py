@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from unstuck.diagnosis import Diagnosing
-from unstuck.examine import Examination
 from unstuck.judgement import chosen_rules
 from unstuck.loop import fit
 from unstuck.progress import Listener, nobody
@@ -77,11 +76,11 @@ def _cured(round_: Diagnosing, report: Report, opt_in: bool) -> tuple[Finding, S
         return None
     if cause.applies is Applies.ADVICE or (cause.applies is Applies.OPT_IN and not opt_in):
         return None
-    rule = next(rule for rule in round_.rules if rule.code == cause.rule.code)
-    tried = round_.cures[cause.rule.code]
-    # The trial changed a set-up with some samples held out; the cure changes the one that was given.
-    examination: Examination = round_.examination
-    return cause, apply_remedy(rule, examination, round_.setup)[tried.index]
+    rules = {rule.code: rule for rule in round_.rules}
+    setup = round_.setup  # the trial changed one with some samples held out; the cure changes the one that was given
+    for code, index in round_.cures[cause.rule.code].path:
+        setup = apply_remedy(rules[code], round_.examination, setup)[index]
+    return cause, setup
 
 
 def _course(setup: Setup) -> tuple[float, ...]:

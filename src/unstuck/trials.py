@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 from unstuck.errors import RemedyError
@@ -35,6 +35,10 @@ CURVE_POINTS: Final = 120
 GAIN: Final = "gain, as a share of the span from the best constant to the lowest known"
 
 
+Path = tuple[tuple[str, int], ...]
+"""Codes of rules, each with the number of the candidate of its remedy."""
+
+
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Tried:
@@ -43,14 +47,14 @@ class Tried:
     Attributes:
         trial: The record for the report.
         setup: The changed set-up.
-        index: Which of the candidates it is.
+        path: Which candidate of which rules it is, in the order in which they were applied.
         after: Its scores from the first seed; None where it could not be trained.
         by_loss: Whether its loss compares with that of the set-up as given.
     """
 
     trial: Trial
     setup: Setup
-    index: int
+    path: Path
     after: Scores | None
     by_loss: bool
 
@@ -58,9 +62,8 @@ class Tried:
 def trial(
     laboratory: Laboratory,
     comparison: Comparison | None,
-    says: str,
+    rule: Rule,
     candidates: Sequence[Setup],
-    aim: Aim,
     announce: Callable[[str], None] = lambda doing: None,
 ) -> Tried:
     """Run a remedy against the control.
@@ -71,9 +74,8 @@ def trial(
     Args:
         laboratory: Trains, and holds the control.
         comparison: Gives the span that gains are shares of, where it could be measured.
-        says: The remedy, as an imperative sentence.
-        candidates: Changed set-ups, the smallest change first; at least one.
-        aim: What the remedy is meant to lower.
+        rule: Whose remedy it is.
+        candidates: Set-ups changed by it, the smallest change first; at least one.
         announce: Told what is being tried.
 
     Returns:
@@ -81,9 +83,9 @@ def trial(
         UNDECIDED where the interval straddles or time ran out.
     """
     start = time.monotonic()
-    given = laboratory.prepared.setup
+    says, given = rule.remedy.says, laboratory.prepared.setup
     first = given.seed
-    gauge = Gauge(comparison, aim, _loss_compares(given, candidates))
+    gauge = Gauge(comparison, rule.aim, loss_compares(given, candidates))
     announce(says if len(candidates) == 1 else f"{says} ({len(candidates)} ways)")
     control = laboratory.attempt(given, first)
     attempts = laboratory.attempt_all([(candidate, first) for candidate in candidates])
@@ -97,9 +99,31 @@ def trial(
             says, (), Outcome.UNDECIDED, gauge.score, (), (), (), Quantity(GAIN, math.nan),
             seconds=time.monotonic() - start, note="the changed set-up could not be trained",
         )  # fmt: skip
-        return Tried(nothing, given, 0, None, gauge.by_loss)
+        return Tried(nothing, given, (), None, gauge.by_loss)
     best = max(gain for gain, _ in screened)
     chosen = next(setup for gain, setup in screened if gain >= min(NEARLY * best, best))
+    record, after = measure(laboratory, chosen, gauge, says, announce)
+    path = ((rule.code, list(candidates).index(chosen)),)
+    return Tried(replace(record, seconds=time.monotonic() - start), chosen, path, after, gauge.by_loss)
+
+
+def measure(
+    laboratory: Laboratory, chosen: Setup, gauge: Gauge, says: str, announce: Callable[[str], None]
+) -> tuple[Trial, Scores]:
+    """Pair a changed set-up with the control over seeds.
+
+    Args:
+        laboratory: Trains, and holds the control.
+        chosen: The changed set-up.
+        gauge: Turns scores into gains.
+        says: What was changed, as an imperative sentence.
+        announce: Told what is being tried.
+
+    Returns:
+        The record, and the scores from the first seed.
+    """
+    start = time.monotonic()
+    given = laboratory.prepared.setup
     pairs, note = _pair(laboratory, chosen, gauge, announce)
     scores = [(before.scores, after.scores) for before, after in pairs]
     gains = [gauge.gain(before, after) for before, after in scores]
@@ -109,7 +133,7 @@ def trial(
         changes=difference(given, chosen),
         outcome=_decide(gains),
         score=gauge.score,
-        seeds=tuple(first + number for number in range(len(pairs))),
+        seeds=tuple(given.seed + number for number in range(len(pairs))),
         before=tuple(gauge.number(before) for before, _ in scores),
         after=tuple(gauge.number(after) for _, after in scores),
         gain=Quantity(GAIN, sum(gains) / len(gains), "1", *((interval.low, interval.high) if interval else ())),
@@ -118,7 +142,7 @@ def trial(
         seconds=time.monotonic() - start,
         note=note,
     )
-    return Tried(record, chosen, list(candidates).index(chosen), scores[0][1], gauge.by_loss)
+    return record, scores[0][1]
 
 
 def _pair(
@@ -195,7 +219,7 @@ def _decide(gains: Sequence[float]) -> Outcome:
     return Outcome.UNDECIDED
 
 
-def _loss_compares(given: Setup, candidates: Sequence[Setup]) -> bool:
+def loss_compares(given: Setup, candidates: Sequence[Setup]) -> bool:
     """Whether the given loss means the same for the outputs of the changed set-ups."""
     return given.loss is not None and all(
         candidate.loss is given.loss or candidate.described.get("loss_units") == "same" for candidate in candidates

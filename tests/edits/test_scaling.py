@@ -28,7 +28,8 @@ def test_a_standardised_model_takes_raw_inputs() -> None:
     with isolated(0):
         after = edited.build()[0]
     deviation = raw.std(0, correction=0)
-    expected = (raw - raw.mean(0)) / torch.where(deviation > 1e-6, deviation, torch.ones(6))
+    # A column that never changes becomes ±1: it may serve as the bias.
+    expected = torch.where(deviation > 1e-6, (raw - raw.mean(0)) / deviation.clamp_min(1e-6), raw.sign())
     with torch.no_grad():
         assert torch.allclose(after(raw), before(expected), atol=1e-4)
     assert (edited.model.edits[0].field, edited.model.edits[0].before) == ("inputs", "as given")

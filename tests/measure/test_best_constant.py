@@ -34,7 +34,11 @@ def cross_entropy_of_shares(train: Tensor, classes: int, scored: Tensor) -> floa
 def test_balanced_classes_cost_the_logarithm_of_their_number() -> None:
     targets = torch.arange(400) % 5
     inputs = torch.randn(400, 3)
-    found = best(setup_of(lambda: nn.Linear(3, 5), nn.CrossEntropyLoss(), (inputs, targets), validation=(inputs, targets)))
+    found = best(
+        setup_of(
+            lambda: nn.Linear(3, 5), nn.CrossEntropyLoss(), (inputs, targets), validation=(inputs, targets)
+        )
+    )
     assert found.training_loss == pytest.approx(math.log(5.0), abs=1e-6)
     assert found.held_out_loss == pytest.approx(math.log(5.0), abs=1e-6)
     assert found.test_loss is None
@@ -44,7 +48,11 @@ def test_balanced_classes_cost_the_logarithm_of_their_number() -> None:
 @pytest.mark.parametrize("log_probabilities", [False, True])
 def test_unbalanced_classes_cost_their_entropy(log_probabilities: bool) -> None:
     train, held_out, test = (labels(n, (0.7, 0.2, 0.1), s) for n, s in ((300, 0), (100, 1), (200, 2)))
-    model = (lambda: nn.Sequential(nn.Linear(3, 3), nn.LogSoftmax(1))) if log_probabilities else lambda: nn.Linear(3, 3)
+    model = (
+        (lambda: nn.Sequential(nn.Linear(3, 3), nn.LogSoftmax(1)))
+        if log_probabilities
+        else lambda: nn.Linear(3, 3)
+    )
     loss = nn.NLLLoss() if log_probabilities else nn.CrossEntropyLoss()
     splits = {"validation": (torch.randn(100, 3), held_out), "test": (torch.randn(200, 3), test)}
     found = best(setup_of(model, loss, (torch.randn(300, 3), train), **splits))
@@ -56,7 +64,14 @@ def test_unbalanced_classes_cost_their_entropy(log_probabilities: bool) -> None:
 def test_log_probabilities_stay_normalised_on_raw_scores() -> None:
     # NLL on raw scores (SET003) falls without end; as log-probabilities it has a best constant.
     targets = labels(200, (0.5, 0.5))
-    found = best(setup_of(lambda: nn.Linear(3, 2), nn.NLLLoss(), (torch.randn(200, 3), targets), validation=(torch.randn(200, 3), targets)))
+    found = best(
+        setup_of(
+            lambda: nn.Linear(3, 2),
+            nn.NLLLoss(),
+            (torch.randn(200, 3), targets),
+            validation=(torch.randn(200, 3), targets),
+        )
+    )
     assert found.training_loss == pytest.approx(cross_entropy_of_shares(targets, 2, targets), abs=1e-6)
     assert sum(math.exp(value) for value in found.constant) == pytest.approx(1.0, abs=1e-6)
 
@@ -74,7 +89,11 @@ def test_regression(loss: Any, expected: Any, outputs: int) -> None:
     targets = torch.randn(300, outputs, generator=generator()).exp() * 5.0
     data = (torch.randn(300, 4), targets)
     found = best(setup_of(lambda: nn.Linear(4, outputs), loss, data, validation=data, batch_size=300))
-    slow = expected(targets.double()) if expected else (targets.double() - targets.double().mean(0)).square().sum()
+    slow = (
+        expected(targets.double())
+        if expected
+        else (targets.double() - targets.double().mean(0)).square().sum()
+    )
     assert found.training_loss == pytest.approx(float(slow), rel=1e-5)
 
 
@@ -146,7 +165,10 @@ def test_it_is_what_evaluate_gives_for_a_model_that_is_constant() -> None:
     targets = labels(330, (0.7, 0.3))
     splits = {"validation": (torch.randn(75, 2), labels(75, (0.5, 0.5), 1))}
     setup = setup_of(
-        lambda: nn.Linear(2, 2), nn.CrossEntropyLoss(weight=torch.tensor([1.0, 9.0])), (torch.randn(330, 2), targets), **splits
+        lambda: nn.Linear(2, 2),
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 9.0])),
+        (torch.randn(330, 2), targets),
+        **splits,
     )
     found = best(setup)
     model = nn.Linear(2, 2)
@@ -185,7 +207,14 @@ def test_probabilities_of_a_loss_that_is_not_known_stay_probabilities() -> None:
 
 def test_dictionaries_images_and_doubles() -> None:
     images = torch.rand(120, 1, 6, 6)
-    autoencoder = best(setup_of(nn.Identity.__call__ and (lambda: nn.Conv2d(1, 1, 1)), nn.MSELoss(), (images, images), validation=(images, images)))
+    autoencoder = best(
+        setup_of(
+            nn.Identity.__call__ and (lambda: nn.Conv2d(1, 1, 1)),
+            nn.MSELoss(),
+            (images, images),
+            validation=(images, images),
+        )
+    )
     assert autoencoder.training_loss == pytest.approx(float(images.var(0, correction=0).mean()), rel=1e-5)
 
     class Named(nn.Module):
@@ -198,7 +227,9 @@ def test_dictionaries_images_and_doubles() -> None:
 
     data = {"x": torch.randn(90, 3), "labels": labels(90, (0.5, 0.5))}
     named = best(setup_of(Named, nn.CrossEntropyLoss(), data, validation=data))
-    assert named.training_loss == pytest.approx(cross_entropy_of_shares(data["labels"], 2, data["labels"]), abs=1e-6)
+    assert named.training_loss == pytest.approx(
+        cross_entropy_of_shares(data["labels"], 2, data["labels"]), abs=1e-6
+    )
 
 
 def test_random_state_stays() -> None:

@@ -40,8 +40,16 @@ def input_scales(setup: Setup) -> tuple[str, tuple[InputScale, ...]]:
     scales = []
     for place, values in sorted(_arguments(setup, entry, max(1, record.root_calls)).items()):
         axis = _axis(record, values)
-        scales.append(InputScale(place, axis, *statistics(values, axis)))
+        scales.append(InputScale(place, axis, *_keeping_constants(values, axis)))
     return entry, tuple(scales)
+
+
+def _keeping_constants(values: Tensor, axis: int | None) -> tuple[Tensor, Tensor]:
+    """Mean and scale of inputs, but a column that never changes becomes ±1, not 0: it may serve as the bias."""
+    mean, scale = statistics(values, axis)
+    wide = values.reshape(-1, 1) if axis is None else values.movedim(axis, -1).reshape(-1, values.shape[axis])
+    constant = ((wide == wide[:1]).all(0) & (wide[0] != 0.0)).reshape(mean.shape)
+    return torch.where(constant, 0.0, mean), torch.where(constant, mean.abs(), scale)
 
 
 def _entry(record: Trace) -> str:

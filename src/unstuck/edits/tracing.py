@@ -95,8 +95,11 @@ class Trace:
         """The graph behind the outputs."""
         if self._graph is None:
             roots = [tensor.grad_fn for tensor in tensors(self.outputs) if tensor.grad_fn is not None]
-            if not roots:
-                roots = [node for call in reversed(self.calls) for node in call.exits]
+            if not roots:  # the user's own step keeps its outputs to itself: take what the model gave
+                given = [tensor.grad_fn for name, tensor in self.emitters if not name]
+                roots = [node for node in given if node is not None]
+            if not roots and self.calls:
+                roots = list(self.calls[-1].exits)
             self._graph = Graph(roots, self._inputs)
         return self._graph
 

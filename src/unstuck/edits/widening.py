@@ -65,7 +65,10 @@ def _resized(setup: Setup, change: Callable[[int], int], verb: str) -> Setup:
     # Sizes written into the user's forward (`x.view(-1, 400)`) cannot be changed: leave out what runs into views.
     for names in (free, tuple(name for name in free if name not in into_views)):
         wanted = {name: change(width(record.model.get_submodule(name))) for name in names}
+        if not wanted:
+            continue
         if all(width(record.model.get_submodule(name)) == size for name, size in wanted.items()):
+            reason = "its hidden layers are no wider than that as they are"
             continue
         try:
             sizes = _fitting_sizes(setup, wanted)

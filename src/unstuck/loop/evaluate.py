@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unstuck.loop.stages import compute_loss, stage
 from unstuck.setup import Batch, Data, Setup
-from unstuck.setup.randomness import isolated
+from unstuck.setup.randomness import isolated, trainable
 
 SAMPLES = 2000
 """Samples of a split that are looked at for a score at most."""
@@ -33,36 +33,46 @@ class Score:
     samples: int
 
 
-def predict(setup: Setup, model: nn.Module, batches: list[Batch]) -> list[Any]:
+def predict(setup: Setup, model: nn.Module, batches: list[Batch], split: str = "") -> list[Any]:
     """Outputs of a model on batches, in evaluation mode and without gradients.
 
     The mode of every module is put back afterwards, and no random state moves.
+
+    Args:
+        setup: Knows how to call the model.
+        model: Any model for those batches.
+        batches: Inputs and targets.
+        split: Their name, for messages.
+
+    Returns:
+        One output a batch.
     """
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with torch.no_grad(), isolated(0), stage("forward"):
+        with trainable(), torch.no_grad(), isolated(0), stage("forward", split):
             return [setup.outputs(model, setup.placed(batch)) for batch in batches]
     finally:
         for module, training in modes.items():
             module.training = training
 
 
-def score_of(setup: Setup, outputs: list[Any], batches: list[Batch]) -> Score:
+def score_of(setup: Setup, outputs: list[Any], batches: list[Batch], split: str = "") -> Score:
     """The loss of given outputs.
 
     Args:
         setup: Gives the loss.
         outputs: One per batch.
         batches: Hold the targets.
+        split: Their name, for messages.
 
     Returns:
         The score; its loss is NaN where the set-up has no loss of its own.
     """
-    if setup.loss is None:
+    if setup.loss is None or not batches:
         return Score(math.nan, math.nan, 0)
     losses, weights = [], []
-    with torch.no_grad(), isolated(0), stage("loss"):
+    with trainable(), torch.no_grad(), isolated(0), stage("loss", split):
         for output, batch in zip(outputs, batches, strict=True):
             placed = setup.placed(batch)
             losses.append(compute_loss(setup, output, placed).double())
@@ -75,8 +85,16 @@ def score_of(setup: Setup, outputs: list[Any], batches: list[Batch]) -> Score:
 
 def evaluate(setup: Setup, model: nn.Module, data: Data, limit: int = SAMPLES) -> Score:
     """The score of a model on at most `limit` samples of a split."""
-    batches = data.head(limit)
-    return score_of(setup, predict(setup, model, batches), batches)
+    split = split_name(setup, data)
+    with stage("data", split):
+        batches = data.head(limit)
+    return score_of(setup, predict(setup, model, batches, split), batches, split)
+
+
+def split_name(setup: Setup, data: Data) -> str:
+    """Which split of a set-up some data are, or "" where they are none of it."""
+    splits = {"train": setup.train, "validation": setup.validation, "test": setup.test}
+    return next((name for name, split in splits.items() if split is data), "")
 
 
 def _samples(setup: Setup, batch: Batch) -> int:

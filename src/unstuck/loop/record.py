@@ -14,7 +14,7 @@ class LayerTrace:
     Attributes:
         name: Name in the model.
         kind: Class, such as "Linear".
-        depth: Order in which it runs in the forward pass, 0 first; -1 where it never ran.
+        depth: Order in which it runs in the forward pass, 0 first; -1 where it was never called.
         gradient_norm: Euclidean norm of the gradient of its parameters, shape `[K]`, loss per weight.
         weight_norm: Euclidean norm of its parameters before the step, shape `[K]`.
         update_norm: Euclidean norm of the change that the step made, shape `[K]`.

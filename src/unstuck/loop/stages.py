@@ -12,38 +12,27 @@ from torch.optim import Optimizer
 
 from unstuck.errors import ExaminationError, SetupError, UnstuckError
 from unstuck.setup import Batch, Setup
+from unstuck.setup.advice import advice
 from unstuck.setup.source import user_line
-
-_ADVICE = {
-    "data": "Read one batch by itself.",
-    "forward": "Run the model on one batch by itself and check shapes and dtypes.",
-    "loss": "Call the loss on one batch of outputs and targets by itself.",
-    "backward": "Check that the loss depends on the parameters through differentiable operations.",
-    "step": "Run the optimizer step by itself.",
-    "schedule": "Step the scheduler by itself.",
-}
 
 
 @contextmanager
-def stage(name: str) -> Iterator[None]:
+def stage(name: str, on: str = "") -> Iterator[None]:
     """Turn whatever the user's code raises inside into an `ExaminationError` that names the stage.
 
     Args:
         name: One of the stages of `ExaminationError`.
+        on: The split that is being run on, where that matters.
 
     Raises:
         ExaminationError: If the code inside raises; also when memory runs out.
     """
     try:
         yield
-    except UnstuckError:
-        raise
-    except torch.OutOfMemoryError as error:
-        raise ExaminationError(name, error, user_line(error), "Use a smaller batch_size or a smaller model.") from error
-    except MemoryError as error:
-        raise ExaminationError(name, error, user_line(error), "Use a smaller batch_size or a smaller model.") from error
     except Exception as error:
-        raise ExaminationError(name, error, user_line(error), _ADVICE.get(name, "")) from error
+        if isinstance(error, UnstuckError):
+            raise
+        raise ExaminationError(name, error, user_line(error), advice(name, error), on) from error
 
 
 def compute_loss(setup: Setup, outputs: Any, batch: Batch) -> Tensor:
@@ -70,6 +59,9 @@ def compute_loss(setup: Setup, outputs: Any, batch: Batch) -> Tensor:
         raise SetupError(
             "`loss` must return a scalar", f"shape {list(loss.shape)}", "Use reduction='mean', or .mean()."
         )
+    if not loss.is_floating_point():
+        kind = str(loss.dtype).removeprefix("torch.")
+        raise SetupError("`loss` must return a real number", f"one of dtype {kind}", "Return .abs().mean(), say.")
     return loss.reshape(())
 
 
@@ -92,11 +84,7 @@ def take_step(setup: Setup, model: nn.Module, optimizer: Optimizer, batch: Batch
         optimizer.zero_grad()
     if setup.train_step is not None:
         with stage("step"):
-            loss = setup.train_step(model, optimizer, batch)
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
-            got = f"shape {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-            raise SetupError("`train_step` must return the loss as a scalar tensor", got, "End it with `return loss`.")
-        return loss.detach().reshape(())
+            return _scalar(setup.train_step(model, optimizer, batch))
     if isinstance(optimizer, torch.optim.LBFGS):
         return _closure_step(setup, model, optimizer, batch)
     optimizer.zero_grad()
@@ -106,6 +94,16 @@ def take_step(setup: Setup, model: nn.Module, optimizer: Optimizer, batch: Batch
     return loss.detach()
 
 
+def _scalar(loss: Any) -> Tensor:
+    """What a `train_step` returned, as a detached scalar; a plain number will do."""
+    if isinstance(loss, (int, float)) and not isinstance(loss, bool):
+        return torch.tensor(float(loss))
+    if isinstance(loss, Tensor) and loss.numel() == 1 and not loss.is_complex():
+        return loss.detach().reshape(())
+    got = f"shape {list(loss.shape)}" if isinstance(loss, Tensor) else "None" if loss is None else type(loss).__name__
+    raise SetupError("`train_step` must return the loss as a scalar tensor", got, "End it with `return loss`.")
+
+
 def forward_backward(setup: Setup, model: nn.Module, batch: Batch) -> Tensor:
     """Forward, loss and backward on a batch; gradients are added to what is there. Returns the loss, `[]`."""
     with stage("forward"):
@@ -113,11 +111,11 @@ def forward_backward(setup: Setup, model: nn.Module, batch: Batch) -> Tensor:
     with stage("loss"):
         loss = compute_loss(setup, outputs, batch)
     with stage("backward"):
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
     return loss
 
 
-def _closure_step(setup: Setup, model: nn.Module, optimizer: torch.optim.LBFGS, batch: Batch) -> Tensor:
+def _closure_step(setup: Setup, model: nn.Module, optimizer: Optimizer, batch: Batch) -> Tensor:
     losses: list[Tensor] = []
 
     def closure() -> float:
@@ -127,4 +125,6 @@ def _closure_step(setup: Setup, model: nn.Module, optimizer: torch.optim.LBFGS, 
 
     with stage("step"):
         optimizer.step(closure)
+    if not losses:
+        raise SetupError("The optimizer must call the closure that it is given", "no call", "Give `train_step`.")
     return losses[0]

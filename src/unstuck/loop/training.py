@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -14,12 +14,13 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from unstuck.errors import SetupError
 from unstuck.loop.evaluate import evaluate
 from unstuck.loop.record import RunRecord
 from unstuck.loop.stages import stage, take_step
 from unstuck.loop.watching import Watcher, sampled_steps
 from unstuck.setup import Setup
-from unstuck.setup.randomness import isolated, one_thread
+from unstuck.setup.randomness import isolated, one_thread, trainable
 
 
 @final
@@ -92,12 +93,19 @@ def fit(
 
     Returns:
         The run, with the trained model.
+
+    Raises:
+        SetupError: If an argument is not what it must be.
     """
+    if not isinstance(setup, Setup):
+        raise SetupError("`setup` must be an unstuck.Setup", type(setup).__name__, "Make one with `unstuck.Setup.of`.")
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+        raise SetupError("`steps` must be a whole number of at least 1", repr(steps), "Leave it out to train in full.")
     setup = setup if seed is None else replace(setup, seed=seed)
     start = time.perf_counter()
-    with isolated(setup.seed), one_thread():
-        model, optimizer = setup.build()
-        training = _Training(setup, model, optimizer, watched, validate)
+    with trainable(), isolated(setup.seed), one_thread():
+        own, model, optimizer = setup.fresh()
+        training = _Training(own, model, optimizer, watched, validate)
         stopped = "finished"
         for step in training.steps():
             if not math.isfinite(step.loss):
@@ -122,7 +130,6 @@ class _Training:
         self.rates: list[float] = []
         self.epoch_ends: list[int] = []
         self.validation_losses: list[float] = []
-        self.sampled: list[int] = []
         self.watcher = Watcher(model, optimizer) if watched else None
         self.validate = (validate or setup.early_stopping) and setup.validation is not None
         self.validate = self.validate and setup.loss is not None
@@ -136,19 +143,17 @@ class _Training:
         """Take the steps of the set-up, one at a time."""
         setup, generator = self.setup, torch.Generator().manual_seed(self.setup.seed)
         wanted = sampled_steps(setup.epochs * (setup.train.batches_per_epoch or 1000))
-        self.model.train()
+        if not self.model.training:  # a model in training mode may hold layers that were set to eval() on purpose
+            self.model.train()
         for epoch in range(setup.epochs):
             batches = iter(setup.train.batches(generator))
             batch = _next(batches)
             while batch is not None:
                 index = len(self.losses)
-                watching = self.watcher is not None and index in wanted
-                if watching:
-                    self.sampled.append(index)
-                self.rates.append(float(self.optimizer.param_groups[0]["lr"]) * setup.optimizer.rate_factor)
-                with self.watcher.sample() if watching and self.watcher is not None else nullcontext():
-                    loss = take_step(setup, self.model, self.optimizer, setup.placed(batch))
-                value = float(loss)
+                rate = self.optimizer.param_groups[0].get("lr", math.nan)
+                self.rates.append(float(rate) * setup.optimizer.rate_factor)
+                with self._watched(index, due=index in wanted):
+                    value = float(take_step(setup, self.model, self.optimizer, setup.placed(batch)))
                 self.losses.append(value)
                 if setup.schedule_every == "step":
                     self._schedule()
@@ -156,6 +161,9 @@ class _Training:
                 if batch is None:
                     self._end_epoch()
                 yield Step(index, epoch, value, self.rates[-1], batch is None)
+
+    def _watched(self, index: int, due: bool) -> AbstractContextManager[None]:
+        return nullcontext() if self.watcher is None else self.watcher.step(index, due)
 
     def _schedule(self, *arguments: float) -> None:
         if self.scheduler is not None:
@@ -177,7 +185,9 @@ class _Training:
             self._schedule()
 
     def finish(self) -> None:
-        """Go back to the best weights, where the set-up stops early."""
+        """End the sample under way, and go back to the best weights where the set-up stops early."""
+        if self.watcher is not None:
+            self.watcher.close(len(self.losses) - 1)
         if self.best is not None:
             self.model.load_state_dict(self.best[1])
 
@@ -189,7 +199,7 @@ class _Training:
             rates=tuple(self.rates),
             epoch_ends=tuple(self.epoch_ends),
             validation_losses=tuple(self.validation_losses),
-            sampled_steps=tuple(self.sampled),
+            sampled_steps=() if self.watcher is None else tuple(self.watcher.sampled),
             layers=self.watcher.traces() if self.watcher is not None else (),
             stopped=stopped,
             seconds=seconds,
@@ -199,5 +209,5 @@ class _Training:
 
 
 def _next(batches: Iterator[Any]) -> Any:
-    with stage("data"):
+    with stage("data", "train"):
         return next(batches, None)

@@ -1,7 +1,8 @@
 """Watching the layers of a model while it trains, without changing the training by a bit.
 
 Only sampled steps are looked at. All hooks are forward hooks that return nothing, and gradient hooks that
-only read; no random number is drawn.
+only read; no random number is drawn. A sample spans one step of the optimizer: where a `train_step` accumulates
+gradients over several calls, it spans those calls.
 """
 
 from __future__ import annotations
@@ -11,19 +12,37 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from unstuck.loop.norms import norm, square, zero_share
 from unstuck.loop.record import LayerTrace
+
+LONGEST_ACCUMULATION: Final = 32
+"""Calls of a `train_step` without a step of the optimizer after which it is taken to make none."""
 
 
 def parametrised_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Modules that own parameters themselves, by name, each once."""
-    return {name: module for name, module in model.named_modules() if any(True for _ in module.parameters(False))}
+    """Modules that own parameters themselves, by name, each once; a reparametrised one owns what it is made of."""
+    inside = {
+        id(part) for module in model.modules() if isinstance(module, ParametrizationList) for part in module.modules()
+    }
+    return {
+        name: module for name, module in model.named_modules() if id(module) not in inside and own_parameters(module)
+    }
+
+
+def own_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters of a module itself, those behind a reparametrisation included."""
+    own = list(module.parameters(recurse=False))
+    if is_parametrized(module):
+        own.extend(module.get_submodule("parametrizations").parameters())
+    return own
 
 
 def sampled_steps(total: int, wanted: int = 24) -> frozenset[int]:
@@ -36,132 +55,246 @@ def sampled_steps(total: int, wanted: int = 24) -> frozenset[int]:
 
 @final
 @dataclass
+class _Window:
+    """What is seen of the step that is being sampled.
+
+    Attributes:
+        calls: Training calls that it spans so far.
+        reached: Parameters that a gradient has reached, by id.
+        stale: Gradient that was there before the first of them did, by id.
+        fresh: Gradient that has come since, by id; kept only where there was a stale one.
+        before: Weights before the step, by id.
+        gradients_seen: Whether the gradients of the step have been recorded.
+        stepped: Whether the optimizer has stepped.
+        outputs: Root mean square and share of zeros of each layer's last output.
+    """
+
+    calls: int = 0
+    reached: set[int] = field(default_factory=set)
+    stale: dict[int, Tensor] = field(default_factory=dict)
+    fresh: dict[int, Tensor] = field(default_factory=dict)
+    before: dict[int, Tensor] = field(default_factory=dict)
+    gradients_seen: bool = False
+    stepped: bool = False
+    outputs: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@final
 class Watcher:
     """Samples the layers of one model during one run.
 
     Attributes:
-        model: The model being trained.
-        optimizer: Its optimizer.
+        sampled: Number of the training call at which each sample ended, shape `[K]`.
         seconds: Wall time spent in watching.
     """
 
-    model: nn.Module
-    optimizer: Optimizer
-    seconds: float = 0.0
-    _order: dict[str, int] = field(default_factory=dict)
-    _values: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
-    _fresh: dict[int, Tensor] = field(default_factory=dict)
-    _before: dict[int, Tensor] = field(default_factory=dict)
+    def __init__(self, model: nn.Module, optimizer: Optimizer) -> None:
+        """Watch nothing yet.
+
+        Args:
+            model: The model being trained.
+            optimizer: Its optimizer.
+        """
+        self.model, self.optimizer = model, optimizer
+        self.sampled: list[int] = []
+        self.seconds = 0.0
+        self._layers: dict[str, list[nn.Parameter]] = {}
+        self._order: dict[str, int] = {}
+        self._values: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._window: _Window | None = None
+        self._is_due = False
+        self._at_boundary = True  # whether the optimizer stepped in the last call, so that a sample may begin
+        self._never_steps = False
 
     @contextmanager
-    def sample(self) -> Iterator[None]:
-        """Watch the step that is taken inside."""
-        start = time.perf_counter()
-        layers = parametrised_layers(self.model)
-        handles: list[RemovableHandle] = []
-        outputs: dict[str, Tensor] = {}
-        inside = 0.0
-        for name, layer in layers.items():
-            handles.append(layer.register_forward_hook(self._keep_output(name, outputs)))
-        for parameter in self.model.parameters():
-            if parameter.requires_grad:
-                handles.append(parameter.register_hook(self._add_fresh(parameter)))
-        self._fresh.clear()
-        self._before.clear()
-        handles.append(self.optimizer.register_step_pre_hook(lambda *_: self._before_step(layers)))
-        self.seconds += time.perf_counter() - start
+    def step(self, index: int, due: bool) -> Iterator[None]:
+        """Surround one training call; watch it where a sample is due or under way.
+
+        Args:
+            index: Its number.
+            due: Whether a sample is to be taken from here on.
+        """
+        self._is_due |= due
+        if self._window is None and self._is_due and self._at_boundary:
+            self._window, self._is_due = _Window(), False
+        stepped: list[bool] = []
+        handles = [self.optimizer.register_step_post_hook(lambda *_: stepped.append(True))]
+        if self._window is not None:
+            with self._timed():
+                handles.extend(self._hook(self._window))
         try:
             yield
         finally:
-            start = time.perf_counter()
             for handle in handles:
                 handle.remove()
-            self._after_step(layers, outputs)
-            self.seconds += time.perf_counter() - start + inside
-            self._fresh.clear()
-            self._before.clear()
+        self._at_boundary = bool(stepped) or self._never_steps
+        if self._window is not None:
+            self._window.calls += 1
+            if self._window.stepped or self._never_steps or self._window.calls >= LONGEST_ACCUMULATION:
+                self.close(index)
+
+    def close(self, index: int) -> None:
+        """Record the sample under way, if any; it made no step where the optimizer has not stepped."""
+        window, self._window = self._window, None
+        if window is None:
+            return
+        with self._timed():
+            if not window.stepped:
+                self._never_steps |= window.calls >= LONGEST_ACCUMULATION
+                self._at_boundary |= self._never_steps
+                self._see_weights(window)
+                self._see_gradients(window)
+                self._see_update(window)
+            for name, (size, zeros) in window.outputs.items():
+                self._values[name, "output_rms"].append(size)
+                self._values[name, "output_zero_share"].append(zeros)
+            self.sampled.append(index)
 
     def traces(self) -> tuple[LayerTrace, ...]:
         """What was seen, in the order in which the layers run."""
+        layers = parametrised_layers(self.model)
+        places = {name: self._place(name) for name in layers}
+        ran = sorted((place, name) for name, place in places.items() if place >= 0)
+        depths = {name: depth for depth, (_, name) in enumerate(ran)}
         made = [
             LayerTrace(
                 name,
-                type(layer).__name__,
-                self._order.get(name, -1),
+                type(layer).__name__
+                if not is_parametrized(layer)
+                else type(layer).__name__.removeprefix("Parametrized"),
+                depths.get(name, -1),
                 *(tuple(self._values[name, key]) for key in _KEYS),
             )
-            for name, layer in parametrised_layers(self.model).items()
+            for name, layer in layers.items()
         ]
         return tuple(sorted(made, key=lambda trace: trace.depth))
 
-    def _keep_output(self, name: str, outputs: dict[str, Tensor]) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            tensor = output[0] if isinstance(output, tuple) and output else output
-            if isinstance(tensor, Tensor) and tensor.is_floating_point():
-                outputs[name] = tensor.detach()
-                self._order.setdefault(name, len(self._order))
+    def _place(self, name: str) -> float:
+        """Where in the forward pass a layer ran; one whose parent used its weights ran right after the parent."""
+        if name in self._order:
+            return self._order[name]
+        parent = name.rpartition(".")[0]
+        used = any(self._values[name, "gradient_norm"])
+        return self._order[parent] + 0.5 if used and parent in self._order else -1.0
 
-        return hook
-
-    def _add_fresh(self, parameter: Tensor) -> Any:
-        def hook(gradient: Tensor) -> None:
-            known = self._fresh.get(id(parameter))
-            self._fresh[id(parameter)] = gradient.detach().clone() if known is None else known + gradient.detach()
-
-        return hook
-
-    def _before_step(self, layers: dict[str, nn.Module]) -> None:
-        if self._before:  # a step with several inner steps, such as a GAN's, is sampled at the first
-            return
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
         start = time.perf_counter()
-        for name, layer in layers.items():
-            owned = [parameter for parameter in layer.parameters(False) if parameter.requires_grad]
-            for parameter in owned:
-                self._before[id(parameter)] = parameter.detach().clone()
-            gradients = [parameter.grad for parameter in owned if parameter.grad is not None]
-            norm = _norm(gradients)
-            self._values[name, "gradient_norm"].append(norm)
-            self._values[name, "weight_norm"].append(_norm(owned))
-            self._values[name, "stale_share"].append(self._stale_share(owned))
-        self.seconds += time.perf_counter() - start
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
 
-    def _stale_share(self, parameters: list[nn.Parameter]) -> float:
-        """How much of the gradient was there before this step's backward passes.
-
-        Clipping and loss scaling multiply the fresh gradient by a number; only what is no multiple of it is
-        stale: the norm of the residual of the least-squares fit grad ≈ c·fresh, over the norm of grad.
-        """
-        pairs = [
-            (parameter.grad, self._fresh[id(parameter)])
-            for parameter in parameters
-            if parameter.grad is not None and id(parameter) in self._fresh and not parameter.grad.is_sparse
+    def _hook(self, window: _Window) -> list[RemovableHandle]:
+        layers = parametrised_layers(self.model)
+        self._layers = {name: own_parameters(layer) for name, layer in layers.items()}
+        handles = [
+            layer.register_forward_hook(self._see_output(name, window))
+            for name, layer in layers.items()
+            if not isinstance(layer, torch.jit.ScriptModule)  # which takes no hooks
         ]
-        whole = sum(float((gradient * gradient).sum()) for gradient, _ in pairs)
-        fresh = sum(float((part * part).sum()) for _, part in pairs)
-        if not pairs or whole <= 0.0 or fresh <= 0.0:
-            return 0.0
-        factor = sum(float((gradient * part).sum()) for gradient, part in pairs) / fresh
-        residual = sum(float((gradient - factor * part).square().sum()) for gradient, part in pairs)
-        return float((residual / whole) ** 0.5)
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                handles.append(parameter.register_hook(self._see_arrival(parameter, window)))
+        handles.append(self.optimizer.register_step_pre_hook(self._before_step(window)))
+        handles.append(self.optimizer.register_step_post_hook(self._after_step(window)))
+        return handles
 
-    def _after_step(self, layers: dict[str, nn.Module], outputs: dict[str, Tensor]) -> None:
-        for name, layer in layers.items():
-            owned = [parameter for parameter in layer.parameters(False) if id(parameter) in self._before]
-            if self._before:
-                moved = [parameter.detach() - self._before[id(parameter)] for parameter in owned]
-                self._values[name, "update_norm"].append(_norm(moved))
-            if name in outputs and outputs[name].numel():
-                output = outputs[name].float()
-                rms = float(torch.linalg.vector_norm(output)) / output.numel() ** 0.5
-                self._values[name, "output_rms"].append(rms)
-                self._values[name, "output_zero_share"].append(float((output == 0).float().mean()))
+    def _see_output(self, name: str, window: _Window) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            start = time.perf_counter()
+            tensor = output[0] if isinstance(output, tuple) and output else output
+            if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.numel():
+                self._order.setdefault(name, len(self._order))
+                seen = tensor.detach()  # at once: an in-place activation may overwrite it
+                window.outputs[name] = (square(seen) / seen.numel()) ** 0.5, zero_share(seen)
+            self.seconds += time.perf_counter() - start
+
+        return hook
+
+    def _see_arrival(self, parameter: Tensor, window: _Window) -> Any:
+        """Note what gradient was there when the first of this step arrives: nothing, if it had been cleared."""
+        key = id(parameter)
+
+        def hook(gradient: Tensor) -> None:
+            start = time.perf_counter()
+            if key not in window.reached:
+                window.reached.add(key)
+                if parameter.grad is not None:
+                    window.stale[key] = parameter.grad.detach().clone()
+            if key in window.stale:
+                known = window.fresh.get(key)
+                window.fresh[key] = gradient.detach().clone() if known is None else known + gradient.detach()
+            self.seconds += time.perf_counter() - start
+
+        return hook
+
+    def _before_step(self, window: _Window) -> Any:
+        def hook(optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+            if window.before:  # of several steps in one call, as a GAN's, the first is sampled
+                return
+            with self._timed():
+                self._see_weights(window)
+                computes_gradients = any(each is not None for each in (*arguments[1:], *keywords.values()))
+                if not computes_gradients:  # no closure
+                    self._see_gradients(window)
+
+        return hook
+
+    def _after_step(self, window: _Window) -> Any:
+        def hook(*_: Any) -> None:
+            if not window.stepped:
+                with self._timed():
+                    window.stepped = True
+                    self._see_gradients(window)
+                    self._see_update(window)
+
+        return hook
+
+    def _see_weights(self, window: _Window) -> None:
+        for name, parameters in self._layers.items():
+            for parameter in parameters:
+                window.before[id(parameter)] = parameter.detach().clone()
+            self._values[name, "weight_norm"].append(norm(parameters))
+
+    def _see_gradients(self, window: _Window) -> None:
+        if window.gradients_seen:
+            return
+        window.gradients_seen = True
+        for name, parameters in self._layers.items():
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            self._values[name, "gradient_norm"].append(norm(gradients))
+            self._values[name, "stale_share"].append(_stale_share(window, parameters))
+
+    def _see_update(self, window: _Window) -> None:
+        for name, parameters in self._layers.items():
+            moved = [parameter.detach() - window.before[id(parameter)] for parameter in parameters]
+            self._values[name, "update_norm"].append(norm(moved))
 
 
-_KEYS = ("gradient_norm", "weight_norm", "update_norm", "output_rms", "output_zero_share", "stale_share")
+def _stale_share(window: _Window, parameters: list[nn.Parameter]) -> float:
+    """Norm of the gradient that was there before the step's backward passes, over that of the whole.
+
+    The whole is taken before clipping, which a clipped norm cannot be compared with.
+
+    Args:
+        window: What was seen of the step.
+        parameters: Of one layer.
+
+    Returns:
+        The share, 0 where there is no gradient.
+    """
+    stale = whole = 0.0
+    for parameter in parameters:
+        key = id(parameter)
+        if key in window.stale:
+            stale += square(window.stale[key])
+            whole += square(window.stale[key] + window.fresh[key])
+        elif parameter.grad is not None:
+            size = square(parameter.grad)
+            whole += size
+            stale += size if key not in window.reached else 0.0
+    return float((stale / whole) ** 0.5) if whole > 0.0 else 0.0
 
 
-def _norm(tensors: Any) -> float:
-    dense = [tensor.detach() for tensor in tensors if not tensor.is_sparse]
-    if not dense:
-        return 0.0
-    return float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(dense))))
+_KEYS: Final = ("gradient_norm", "weight_norm", "update_norm", "output_rms", "output_zero_share", "stale_share")

@@ -17,6 +17,7 @@ from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.references import References
 from unstuck.measure.robust_copy import RobustCopy
 from unstuck.measure.scores import FinalScores, Scores, SplitScore
+from unstuck.measure.task import Task
 from unstuck.quantity import Threshold
 
 LARGE: Final = Threshold(
@@ -30,6 +31,9 @@ MOST_OF_IT: Final = Threshold(
     "share of the shortfall",
     "majority: the copy explains more of the shortfall than everything else together",
 )
+
+FURTHEST: Final = 2.0
+"""Shortfalls are capped here: a run that has diverged is as bad at twice the span as at a thousand times."""
 
 SAME_MODEL: Final = "same model"
 OTHER_LEARNER: Final = "other learner"
@@ -75,6 +79,8 @@ class Comparison:
         given: The scores of the run as given.
         comparators: What it was compared with.
         settled: Why no comparison was needed, or "".
+        narrow_on_purpose: Whether the network gives back its inputs. What is not as narrow, a linear map or a wider
+            copy, does so trivially, and is no fair comparison.
     """
 
     cost: ClassVar[float] = 4.0
@@ -85,6 +91,7 @@ class Comparison:
     given: Scores
     comparators: tuple[Comparator, ...]
     settled: str = ""
+    narrow_on_purpose: bool = False
 
     @classmethod
     def measure(
@@ -97,10 +104,14 @@ class Comparison:
         base = learners.comparison
         if base.settled:
             return base
-        found = [*base.comparators, *_copy(base, "the same model, robustly trained", SAME_MODEL, robust)]
+        copies = _copy(base, "the same model, robustly trained", SAME_MODEL, robust)
+        scales = {comparator.scale for comparator in base.comparators} or {"loss"}
+        found = [*base.comparators, *(copy for copy in copies if copy.scale in scales)]
         compared = replace(base, comparators=tuple(found))
         same = compared.best(SAME_MODEL)
         # A larger model is asked only where other learners do better and the same model does not.
+        if base.narrow_on_purpose:
+            return compared
         if compared.training_is_large and (same is None or same.shortfall < MOST_OF_IT.value * compared.shortfall):
             found += _copy(base, "the model enlarged, robustly trained", LARGER_MODEL, enlarged)
         return replace(base, comparators=tuple(found))
@@ -141,6 +152,11 @@ class Comparison:
         return max(found)
 
     @property
+    def can_clear(self) -> bool:
+        """Whether the comparison can say that nothing is wrong: it was settled, or put to learners of other kinds."""
+        return bool(self.settled) or any(comparator.kind == OTHER_LEARNER for comparator in self.comparators)
+
+    @property
     def training_is_large(self) -> bool:
         """Whether something goes lower on both splits by as much as matters, beyond its interval."""
         return any(c.shortfall >= LARGE.value and c.low > 0.0 for c in self.comparators)
@@ -167,7 +183,11 @@ class LearnerComparison:
 
     @classmethod
     def measure(
-        cls, final_scores: FinalScores, constant: BestConstant, references: Callable[[], References]
+        cls,
+        final_scores: FinalScores,
+        constant: BestConstant,
+        task: Task | Unmeasured,
+        references: Callable[[], References],
     ) -> LearnerComparison:
         """Compare; with the best constant alone where that settles it."""
         given = final_scores.scores
@@ -176,7 +196,20 @@ class LearnerComparison:
         if left < LARGE.value:
             why = f"the training loss is {left:.1%} of the best constant's: nothing can go lower by as much as matters"
             return cls(replace(base, settled=why))
-        return cls(replace(base, comparators=tuple(_learners(base, references))))
+        if isinstance(task, Task) and task.reconstructs:
+            return cls(replace(base, narrow_on_purpose=True))
+        found = list(_learners(base, references))
+        odd = isinstance(task, Task) and not task.exact_loss and not _broadcasts(task)
+        if odd and any(c.scale == "loss" for c in found):
+            # Weights and smoothing say that plain accuracy is not what is wanted.
+            found = [comparator for comparator in found if comparator.scale == "loss"]
+        return cls(replace(base, comparators=tuple(found)))
+
+
+def _broadcasts(task: Task) -> bool:
+    """Whether as many outputs as targets are compared in other shapes: then only the error means anything."""
+    outputs, targets = task.output_shape, task.target_shape
+    return outputs != targets and math.prod(outputs) == math.prod(targets)
 
 
 def shortfall(given: float, reached: float, constant: float) -> float:
@@ -195,7 +228,7 @@ def shortfall(given: float, reached: float, constant: float) -> float:
         given = constant + max(span, 0.0)
     if span <= 1e-12 or not math.isfinite(reached):
         return 0.0
-    return min(2.0, (given - reached) / span)
+    return min(FURTHEST, (given - reached) / span)
 
 
 def _learners(base: Comparison, references: Callable[[], References]) -> Iterator[Comparator]:
@@ -235,6 +268,8 @@ def _on_loss(
     on_held_out = shortfall(given.held_out.loss, held_out, base.constant_held_out)
     span = max(base.constant_held_out - held_out, 1e-12)
     noise = math.hypot(_known(given.held_out.standard_error), _known(standard_error)) / span
+    if min(on_training, on_held_out) >= FURTHEST:  # capped; the noise is to be held against the distance itself
+        noise = min(noise, FURTHEST * noise * span / max(given.held_out.loss - held_out, 1e-12))
     return _comparator(name, kind, "loss", training, held_out, min(on_training, on_held_out), noise)
 
 
@@ -269,6 +304,3 @@ def _ratio(value: float, whole: float) -> float:
 
 def _known(value: float | None) -> float:
     return 0.0 if value is None or math.isnan(value) else value
-
-
-__all__ = ["LARGE", "Comparator", "Comparison", "Unmeasured", "shortfall"]

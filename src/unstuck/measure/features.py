@@ -107,8 +107,8 @@ def _stacked(parts: list[Tensor]) -> Tensor:
     if any(part.shape[1:] != parts[0].shape[1:] for part in parts):
         sizes = [max(lengths) for lengths in zip(*(part.shape[1:] for part in parts), strict=True)]
         parts = [
-            functional.pad(part, [n for a, b in zip(part.shape[:0:-1], sizes[::-1], strict=True) for n in
-            (0, b - a)]) for part in parts
+            functional.pad(part, [n for a, b in zip(part.shape[:0:-1], sizes[::-1], strict=True) for n in (0, b - a)])
+            for part in parts
         ]
     return torch.cat(parts)
 
@@ -176,8 +176,7 @@ class Features:
         """Learn columns, scales and axes from the training inputs, each `[N, …]`."""
         kinds = [input_kind(part) for part in inputs]
         vocabularies = tuple(
-            int(part.max()) + 1 if kind is InputKind.TOKENS else 0
-            for part, kind in zip(inputs, kinds, strict=True)
+            int(part.max()) + 1 if kind is InputKind.TOKENS else 0 for part, kind in zip(inputs, kinds, strict=True)
         )
         table = _columns(inputs, vocabularies)
         mean, scale = table.mean(0), table.std(0)
@@ -200,7 +199,6 @@ class Features:
 
 def _columns(inputs: list[Tensor], vocabularies: tuple[int, ...]) -> Table:
     parts = [
-        token_table(part, size) if size else flattened(part) for part, size in zip(inputs, vocabularies,
-        strict=True)
+        token_table(part, size) if size else flattened(part) for part, size in zip(inputs, vocabularies, strict=True)
     ]
     return torch.cat(parts, 1).double().numpy()

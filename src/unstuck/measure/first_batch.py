@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Final, final
 import torch
 from torch import Tensor
 
-from unstuck.loop.evaluate import predict
-from unstuck.loop.stages import compute_loss
+from unstuck.loop.stages import compute_loss, stage
 from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.protocol import NotMeasurable
@@ -89,7 +88,9 @@ class FirstBatch:
         with isolated(setup.seed), one_thread():
             model, _ = setup.build()
             batch = setup.placed(gather(setup.train.head(SAMPLES)))
-            outputs = predict(setup, model, [batch])[0]
+            model.train()  # as the first step sees it: batch-norm with the batch's own statistics
+            with torch.no_grad(), stage("forward"):
+                outputs = setup.outputs(model, batch)
             targets = setup.targets(batch)
             if not _has_samples(outputs) or not _has_samples(targets):
                 raise NotMeasurable("outputs and targets must be tensors `[N, …]`")

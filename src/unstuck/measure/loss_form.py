@@ -58,9 +58,17 @@ def _aligned(loss: Callable[..., Tensor]) -> Loss:
     return lambda outputs, targets: loss(outputs, targets.reshape(outputs.shape).to(outputs.dtype))
 
 
+def _cross_entropy_over_last(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The usual loss of a language model: outputs `[N, T, C]`, targets `[N, T]`."""
+    return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+
+
+OVER_LAST: Final = "cross-entropy over the last dimension"
+
 TEXTBOOK: Final[tuple[tuple[str, OutputForm, Loss], ...]] = (
     ("cross-entropy", OutputForm.CLASS_LOGITS, functional.cross_entropy),
     ("cross-entropy of a softmax", OutputForm.CLASS_LOGITS, _softmax_cross_entropy),
+    (OVER_LAST, OutputForm.CLASS_LOGITS, _cross_entropy_over_last),
     ("negative log-likelihood", OutputForm.CLASS_LOG_PROBABILITIES, functional.nll_loss),
     (
         "binary cross-entropy with logits",
@@ -134,7 +142,18 @@ def _shift_invariant(loss: Loss, outputs: Tensor, targets: Any) -> bool:
     moved = _value(loss, 2.0 * drawn, targets)
     if before is None or after is None or moved is None or torch.allclose(before, moved, rtol=1e-4):
         return False
-    return torch.allclose(before, after, rtol=1e-4, atol=1e-6)
+    return torch.allclose(before, after, rtol=1e-4, atol=1e-6) and not _is_piecewise_linear(loss, drawn, targets)
+
+
+def _is_piecewise_linear(loss: Loss, outputs: Tensor, targets: Any) -> bool:
+    """Whether the gradient takes but a few values, as a margin loss's does; a softmax's takes as many as outputs."""
+    with torch.enable_grad():
+        leaf = (0.1 * outputs).requires_grad_()
+        value = _value(lambda given, wanted: loss(given, wanted), leaf, targets)
+        if value is None or not value.requires_grad:
+            return False
+        (gradient,) = torch.autograd.grad(value, leaf)
+    return len(torch.unique(gradient.flatten()[:64])) < min(8, gradient.numel() // 2)
 
 
 def _proportional(loss: Loss, textbook: Loss, outputs: Tensor, targets: Any, form: OutputForm) -> bool:

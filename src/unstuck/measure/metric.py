@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -10,6 +11,12 @@ from torch import Tensor
 from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.task import Kind, Task
 from unstuck.setup import Setup
+
+_NATURAL: Final[Mapping[OutputForm, Callable[[Tensor], Tensor]]] = {
+    OutputForm.LOG_RATES: torch.exp,
+    OutputForm.BINARY_LOGITS: torch.sigmoid,
+}
+"""From outputs to numbers that compare with the targets."""
 
 
 def task_error(task: Task, outputs: Any, targets: Any) -> float:
@@ -31,9 +38,12 @@ def task_error(task: Task, outputs: Any, targets: Any) -> float:
     outputs = outputs.detach().double().cpu()
     targets = targets.detach().cpu()
     if task.kind is Kind.CLASSES:
-        answers = outputs.argmax(1)
-        truth = targets.argmax(1) if task.one_hot else targets.long()
-        return _share_wrong(answers.flatten(), truth.flatten())
+        answers = outputs.argmax(task.class_dimension).flatten()
+        truth = (targets.argmax(1) if task.one_hot else targets.long()).flatten()
+        if answers.numel() != truth.numel():
+            return float("nan")
+        counted = (truth >= 0) & (truth < task.classes)  # cross_entropy ignores -100
+        return _share_wrong(answers[counted], truth[counted])
     if task.kind in (Kind.BINARY, Kind.LABELS):
         middle = 0.0 if task.output_form is OutputForm.BINARY_LOGITS else 0.5
         if outputs.dim() > 1 and outputs.shape[1] == 2 and targets.dim() == 1:
@@ -45,13 +55,14 @@ def task_error(task: Task, outputs: Any, targets: Any) -> float:
         return _share_wrong(answers.flatten(), targets.long().flatten())
     if task.kind is Kind.VALUES and outputs.numel() == targets.numel():
         truth = targets.double().reshape(outputs.shape)
+        outputs = _NATURAL.get(task.output_form, torch.clone)(outputs)
         variance = (truth - truth.mean(0)).square().mean()
         return float((outputs - truth).square().mean() / variance.clamp_min(1e-30))
     return float("nan")
 
 
 def _share_wrong(answers: Tensor, truth: Tensor) -> float:
-    if answers.numel() != truth.numel():
+    if answers.numel() != truth.numel() or not truth.numel():
         return float("nan")
     most_frequent = float(torch.unique(truth, return_counts=True)[1].max()) / truth.numel()
     wrong = float((answers != truth).double().mean())

@@ -212,4 +212,3 @@ def on_simplex(values: Tensor) -> Tensor:
     excess = (ordered.cumsum(-1) - 1.0) / torch.arange(1, rows.shape[-1] + 1, device=rows.device)
     last = (ordered > excess).sum(-1, keepdim=True) - 1
     return (rows - excess.gather(-1, last)).clamp_min(0.0).movedim(-1, 1)
-

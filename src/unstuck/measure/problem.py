@@ -236,6 +236,7 @@ def error_of(task: Task, answers: Tensor, targets: Tensor) -> tuple[float | None
     elif task.kind is Kind.CLASSES:
         wrong = answers.argmax(1) != (targets.argmax(1) if task.one_hot else targets.reshape(answers[:, 0].shape))
     else:
+        outputs = _IN_FORM.get(task.output_form, torch.clone)(answers)
         wrong = (answers - targets.double().reshape(answers.shape)).square()
     error = task_error(task, outputs, targets)
     if not math.isfinite(error):

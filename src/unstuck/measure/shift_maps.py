@@ -21,6 +21,9 @@ MOST_CHANNELS: Final = 512
 QUANTILES: Final = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 """Of a channel's values, by which channels are told apart."""
 
+ENDS: Final = (0.0, 0.05)
+"""Shares of the values below and above, between which a scale is also taken."""
+
 PATTERN: Final = 16
 """Places of a channel's mean pattern, likewise."""
 
@@ -101,17 +104,16 @@ def candidates(train: Tensor, other: Tensor) -> Iterator[MapFit]:
         yield from _affine_maps(name, ours, theirs[order], tuple(order), axis)
 
 
-def _affine_maps(
-    name: str, ours: Table, theirs: Table, order: tuple[int, ...], axis: int
-) -> Iterator[MapFit]:
-    """By the moments; and by the range, which is exact where it is bounded as that of pixels is."""
+def _affine_maps(name: str, ours: Table, theirs: Table, order: tuple[int, ...], axis: int) -> Iterator[MapFit]:
+    """By the moments; and by quantiles and the range, which are exact for whole numbers and for pixels."""
     scale, offset = _affine(ours, theirs)
     yield MapFit(name, (scale,), (offset,), order, axis)
-    low, high, their_low, their_high = ours.min(), ours.max(), theirs.min(), theirs.max()
-    if high > low and their_high > their_low:
-        ratio = float(math.copysign((high - low) / (their_high - their_low), scale))
-        start = float(low - ratio * (their_low if scale > 0 else their_high))
-        yield MapFit(name, (ratio,), (start,), order, axis)
+    for share in ENDS:
+        low, high = np.quantile(ours, [share, 1.0 - share], method="nearest")
+        start, end = np.quantile(theirs, [share, 1.0 - share], method="nearest")
+        if high > low and end > start:
+            ratio = float(math.copysign((high - low) / (end - start), scale))
+            yield MapFit(name, (ratio,), (float(low - ratio * (start if scale > 0 else end)),), order, axis)
 
 
 def _channel_maps(ours: Table, theirs: Table) -> Iterator[tuple[Table, Table]]:

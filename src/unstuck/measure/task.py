@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from unstuck.loop.evaluate import predict
-from unstuck.measure.loss_form import LossForm, OutputForm, recognise
+from unstuck.measure.loss_form import OVER_LAST, LossForm, OutputForm, recognise
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Setup
+from unstuck.setup.batch import split_batch, tensors
 from unstuck.setup.data import gather
 from unstuck.setup.randomness import isolated, one_thread
 
@@ -43,6 +44,8 @@ class Task:
         loss_name: The loss as recognised.
         output_form: What the loss takes the outputs to be.
         exact_loss: Whether the loss equals the textbook's.
+        class_dimension: Dimension of the outputs that runs over the classes: 1, or the last one of a language model.
+        reconstructs: Whether the targets are the inputs, or nearly (an autoencoder).
     """
 
     cost: ClassVar[float] = 0.0
@@ -56,6 +59,8 @@ class Task:
     loss_name: str
     output_form: OutputForm
     exact_loss: bool
+    class_dimension: int = 1
+    reconstructs: bool = False
 
     @classmethod
     def measure(cls, setup: Setup) -> Task:
@@ -85,6 +90,8 @@ class Task:
             kind=kind,
             classes=classes,
             one_hot=one_hot,
+            class_dimension=-1 if form.name == OVER_LAST else 1,
+            reconstructs=_reconstructs(batch, targets),
             per_position=kind is Kind.CLASSES and not one_hot and targets.dim() > 1 and targets.shape[1:].numel() > 1,
             output_shape=tuple(outputs.shape),
             target_shape=tuple(targets.shape),
@@ -92,6 +99,18 @@ class Task:
             output_form=form.form,
             exact_loss=form.exact,
         )
+
+
+def _reconstructs(batch: Any, targets: Tensor) -> bool:
+    """Whether some input explains more than half of the variance of the targets, place by place."""
+    if not targets.is_floating_point() or targets.dim() < 2 or targets[0].numel() < 2:
+        return False
+    inputs, named, _ = split_batch(batch)
+    for tensor in tensors((inputs, named)):
+        if tensor.is_floating_point() and tensor.numel() == targets.numel():
+            distance = (tensor.reshape(targets.shape).to(targets.device) - targets).square().mean()
+            return bool(distance < 0.5 * (targets - targets.mean(0)).square().mean())
+    return False
 
 
 def _targets(setup: Setup) -> Tensor:
@@ -115,6 +134,8 @@ def tell_kind(targets: Tensor, outputs: Tensor, form: LossForm) -> tuple[Kind, i
     Returns:
         The three.
     """
+    if form.name == OVER_LAST:
+        return Kind.CLASSES, outputs.shape[-1], False
     width = outputs.shape[1] if outputs.dim() > 1 else 1
     if form.form in (OutputForm.CLASS_LOGITS, OutputForm.CLASS_LOG_PROBABILITIES) and width > 1:
         return Kind.CLASSES, width, targets.is_floating_point()

@@ -30,6 +30,7 @@ Polyak, "Some methods of speeding up the convergence of iteration methods", 1964
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, Final
 
@@ -50,16 +51,16 @@ from unstuck.setup import Batch, Setup
 OLD: Final = Threshold(
     1e-2,
     "share of the gradient's norm",
-    "rounding of float32 sums leaves below 1e-5, and half precision below 1e-3 (IEEE 754); uncleared gradients 0.3 and more",
+    "rounding leaves below 1e-5 in float32, 1e-3 in half precision (IEEE 754); uncleared gradients 0.3 and more",
 )
 
 
 def judge(first: FirstSteps) -> Verdict:
     """Suspect where every step after the first holds gradient that an earlier one has used."""
-    shares = first.stale_shares[1:]
-    least = min(shares)
+    later = first.stale_shares[1:]
+    least = math.nan if any(map(math.isnan, later)) else min(later, default=math.nan)
     evidence = Evidence(Quantity("share of a step's gradient that an earlier step has used", least), OLD)
-    counted = Evidence(Quantity("batches per optimizer step", first.calls / first.steps))
+    counted = Evidence(Quantity("batches per optimizer step", first.calls / max(1, first.steps)))
     if least >= OLD.value:
         sentence = f"At least {least:.0%} of the gradient of each of the first steps had been used by the step before."
         return Verdict(Outcome.PRESENT, sentence, (evidence, counted))
@@ -97,7 +98,7 @@ def clear_gradients(setup: Setup) -> Setup:
 
 def _forgetful(model: nn.Module, optimizer: Optimizer, batch: Any) -> Tensor:
     loss = functional.cross_entropy(model(batch[0]), batch[1])
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()
     return loss
 
@@ -110,7 +111,7 @@ def _clearing(model: nn.Module, optimizer: Optimizer, batch: Any) -> Tensor:
 def _adding_up(model: nn.Module, optimizer: Optimizer, batch: Any) -> Tensor:
     """Two batches make one step."""
     loss = functional.cross_entropy(model(batch[0]), batch[1])
-    (loss / 2).backward()  # type: ignore[no-untyped-call]
+    (loss / 2).backward()
     group = optimizer.param_groups[0]
     group["batches"] = group.get("batches", 0) + 1
     if group["batches"] % 2 == 0:
@@ -122,7 +123,7 @@ def _adding_up(model: nn.Module, optimizer: Optimizer, batch: Any) -> Tensor:
 def _clipping(model: nn.Module, optimizer: Optimizer, batch: Any) -> Tensor:
     optimizer.zero_grad()
     loss = functional.cross_entropy(model(batch[0]), batch[1])
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), 0.5)
     optimizer.step()
     return loss
@@ -149,6 +150,10 @@ RULE = Rule(
             lambda: classification(train_step=_adding_up, batch_size=16),
             Outcome.ABSENT,
         ),
-        Case("near miss: gradients clipped before the step", lambda: classification(train_step=_clipping), Outcome.ABSENT),
+        Case(
+            "near miss: gradients clipped before the step",
+            lambda: classification(train_step=_clipping),
+            Outcome.ABSENT,
+        ),
     ),
 )

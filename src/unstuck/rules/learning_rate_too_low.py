@@ -124,5 +124,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "OPT017"),
+    explained_by=("DAT001", "DAT002", "OPT006", "OPT017"),
 )

@@ -37,7 +37,13 @@ from typing import Final
 from torch import nn
 
 from unstuck.edits.activations import insert_nonlinearities, remove_nonlinearities
+from unstuck.errors import RemedyError
+from unstuck.measure.comparison import LARGE
 from unstuck.measure.layout import Layout
+from unstuck.measure.preparation import Prepared
+from unstuck.measure.protocol import NotMeasurable
+from unstuck.measure.references import BoostingReference, LinearReference
+from unstuck.measure.task import Task
 from unstuck.patients import classification, perceptron, regression
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
@@ -92,7 +98,24 @@ def _width(kind: str, shape: tuple[int, ...]) -> int:
 
 def forget_activations(setup: Setup) -> Setup:
     """Leave out all hidden activations."""
-    return remove_nonlinearities(setup)
+    if _is_linear(setup):
+        raise RemedyError("a linear learner does as well as boosted trees on these data: no activation is missed")
+    changed = remove_nonlinearities(setup)
+    if judge(Layout.measure(Prepared.measure(changed))).outcome is not Outcome.PRESENT:
+        raise RemedyError("something else that is non-linear, such as pooling by maxima, lies between its layers")
+    return changed
+
+
+def _is_linear(setup: Setup) -> bool:
+    """Whether a linear learner is about as good on held-out samples as one that is not."""
+    prepared = Prepared.measure(setup)
+    try:
+        task = Task.measure(setup)
+        straight = LinearReference.measure(prepared, task).reference.held_out_error
+        bent = BoostingReference.measure(prepared, task).reference.held_out_error
+    except NotMeasurable:
+        return False
+    return straight is not None and bent is not None and straight - bent < LARGE.value
 
 
 def put_activations_between(setup: Setup) -> tuple[Setup, ...]:

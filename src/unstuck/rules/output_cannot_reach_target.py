@@ -49,6 +49,7 @@ from unstuck.measure.layout import Layout
 from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.output_reach import OutputReach
 from unstuck.measure.preparation import Prepared
+from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.task import Kind, Task
 from unstuck.patients import classification, perceptron, regression
 from unstuck.quantity import Quantity, Threshold
@@ -68,10 +69,12 @@ ROUNDING: Final = 1e-4
 LOGITS: Final = (OutputForm.CLASS_LOGITS, OutputForm.BINARY_LOGITS)
 
 
-def judge(task: Task, reach: OutputReach, layout: Layout, first: FirstBatch, constant: BestConstant) -> Verdict:
+def judge(
+    task: Task, reach: OutputReach, layout: Layout, first: FirstBatch, constant: BestConstant | Unmeasured
+) -> Verdict:
     """Suspect where the lowest loss lies beyond what the outputs can be, or most of them are stuck on a bound."""
     last = layout.last_operation or "last layer"
-    span = constant.training_loss - reach.ideal
+    span = math.nan if isinstance(constant, Unmeasured) else constant.training_loss - reach.ideal
     share = (reach.floor - reach.ideal) / span if span > 0.0 else math.nan
     low, high = Quantity("smallest output within reach", reach.low), Quantity("largest output within reach", reach.high)
     bounds = (Evidence(low), Evidence(high))
@@ -80,7 +83,7 @@ def judge(task: Task, reach: OutputReach, layout: Layout, first: FirstBatch, con
     where = _where(layout)
     if reach.constant:
         sentence = f"The {last} gives {reach.low:g} for every sample, whatever the weights are."
-        return Verdict(Outcome.PRESENT, sentence, (*bounds, missing), where)
+        return Verdict(Outcome.PRESENT, sentence, (*bounds, missing), where, certain=True)
     if task.output_form in LOGITS and (
         reach.sums_to_one or (last == "sigmoid" and reach.low >= -ROUNDING and reach.high <= 1.0 + ROUNDING)
     ):
@@ -127,7 +130,9 @@ def squash_outputs(setup: Setup) -> Setup:
     if task.output_form is OutputForm.VALUES and task.kind is Kind.VALUES:
         if first.target_low < 0.0 < first.target_high:
             return append_final_activation(setup, nn.ReLU())
-        return append_final_activation(setup, nn.Sigmoid())
+        if first.target_high > 1.0:
+            return append_final_activation(setup, nn.Sigmoid())
+        raise RemedyError("targets from 0 to 1 are within reach of the usual activations")
     if task.output_form is OutputForm.BINARY_LOGITS and first.output_shape[1:] == (1,):
         return append_final_activation(setup, nn.Softmax(dim=1))
     if task.output_form in LOGITS:
@@ -206,7 +211,9 @@ RULE = Rule(
         Case("targets of both signs from a linear layer", regression, Outcome.ABSENT),
         Case(
             "near miss: a sigmoid for targets that are shares",
-            lambda: regression(lambda: perceptron(3, 24, 1, last=nn.Sigmoid()), targets=lambda values: values.sigmoid()),
+            lambda: regression(
+                lambda: perceptron(3, 24, 1, last=nn.Sigmoid()), targets=lambda values: values.sigmoid()
+            ),
             Outcome.ABSENT,
         ),
         Case(

@@ -69,9 +69,8 @@ def judge(task: Task, reach: OutputReach, layout: Layout) -> Verdict:
     largest = Evidence(Quantity("largest output, the last layer driven far both ways", reach.high))
     smallest = Evidence(Quantity("smallest output, the last layer driven far both ways", reach.low))
     if task.output_form not in OWN:
-        return Verdict(
-            Outcome.ABSENT, f"The loss applies no softmax or sigmoid of its own ({task.loss_name}).", (largest, smallest)
-        )
+        sentence = f"The loss applies no softmax or sigmoid of its own ({task.loss_name})."
+        return Verdict(Outcome.ABSENT, sentence, (largest, smallest))
     if reach.constant:
         return Verdict(Outcome.ABSENT, f"The outputs are always {reach.high:g}, so nothing is squashed.", (largest,))
     own = OWN[task.output_form]

@@ -39,7 +39,7 @@ import torch
 from torch import Tensor
 
 from unstuck.edits.passes import forward, sample
-from unstuck.errors import RemedyError, UnstuckError
+from unstuck.errors import RemedyError
 from unstuck.loop.stages import compute_loss
 from unstuck.measure.first_batch import FirstBatch
 from unstuck.patients import regression
@@ -53,7 +53,7 @@ from unstuck.setup.randomness import isolated, one_thread
 MIXED: Final = Threshold(
     0.5,
     "share of the change in gradient",
-    "majority: one target does more to other samples than to its own; a broadcast loss gives (N − 1)/N, one that fits 0",
+    "majority: a target does more to others' samples than to its own; (N − 1)/N where broadcast, 0 where it fits",
 )
 
 
@@ -96,7 +96,7 @@ def misalign_targets(setup: Setup) -> Setup:
         raise RemedyError(f"targets must be one number a sample; got shape {list(targets.shape)}")
     try:
         _one_batch(changed)
-    except UnstuckError as error:
+    except Exception as error:  # losses refuse shapes in many ways
         raise RemedyError(f"the loss refuses targets of another shape: {error}") from error
     return changed
 

@@ -30,7 +30,7 @@ _BY_MESSAGE: Final[tuple[tuple[str, str], ...]] = (
     (r"Expected all tensors to be on the same device", "Bring model, inputs and targets to one device."),
     (r"[Tt]arget -?\d+ is out of bounds", "Number the classes from 0 to the number of outputs less 1."),
     (
-        r"expected scalar type Long|Expected floating point type for target",
+        r"expected scalar type Long|expected target dtype to be Long|Expected floating point type for target",
         "Give class targets as whole numbers (.long()).",
     ),
     (r"Expected more than 1 value per channel", "Use a larger batch_size, or drop_last=True."),

@@ -57,6 +57,12 @@ def length(batch: Batch) -> int:
 def concatenate(batches: list[Batch]) -> Batch:
     """Join batches of equal structure along their first dimension.
 
+    Args:
+        batches: At least one.
+
+    Returns:
+        One batch.
+
     Raises:
         ValueError: If the structures or the shapes do not fit.
     """

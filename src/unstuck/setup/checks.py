@@ -140,39 +140,50 @@ def check_captured(functions: Mapping[str, object], model: object, optimizer: ob
                 )
 
 
-def check_parameters(model: nn.Module, loss: object, optimizer: Optimizer) -> list[nn.Parameter]:
+def check_parameters(model: nn.Module) -> list[nn.Parameter]:
     """Check that there is something to train.
 
     Args:
         model: As made for a run.
-        loss: The user's own.
-        optimizer: As made for a run.
 
     Returns:
         The trainable parameters.
 
     Raises:
-        SetupError: If there are none, or if they are not all in the model.
+        SetupError: If there are none, or if one holds no numbers.
     """
     check_materialised(model)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         every = sum(1 for _ in model.parameters())
         got = f"{every}, none with requires_grad=True" if every else "none at all"
-        raise SetupError(
-            "`model` must have at least one trainable parameter", got, "Unfreeze the layers that are to be trained."
-        )
-    if isinstance(loss, nn.Module):
-        shapes = [parameter.shape for parameter in loss.parameters() if parameter.requires_grad]
-        held = {id(parameter) for parameter in model.parameters()}
-        others = [each.shape for group in optimizer.param_groups for each in group["params"] if id(each) not in held]
-        if shapes and all(shape in others for shape in shapes):
-            raise SetupError(
-                "Parameters that the optimizer trains must belong to the model",
-                f"{len(shapes)} of the loss {type(loss).__name__}",
-                "Make the loss a part of the model, and compute it in `train_step`.",
-            )
+        do = "Unfreeze the layers that are to be trained." if every else "Pass the network that is to be trained."
+        raise SetupError("`model` must have at least one trainable parameter", got, do)
     return parameters
+
+
+def check_loss_parameters(model: nn.Module, loss: object, optimizer: Optimizer) -> None:
+    """Check that the optimizer trains no parameters of the loss, which no model that comes out would hold.
+
+    Args:
+        model: As made for a run.
+        loss: The user's own.
+        optimizer: As made for a run.
+
+    Raises:
+        SetupError: If it does.
+    """
+    if not isinstance(loss, nn.Module):
+        return
+    shapes = [parameter.shape for parameter in loss.parameters() if parameter.requires_grad]
+    held = {id(parameter) for parameter in model.parameters()}
+    others = [each.shape for group in optimizer.param_groups for each in group["params"] if id(each) not in held]
+    if shapes and all(shape in others for shape in shapes):
+        raise SetupError(
+            "Parameters that the optimizer trains must belong to the model",
+            f"{len(shapes)} of the loss {type(loss).__name__}",
+            "Make the loss a part of the model, and compute it in `train_step`.",
+        )
 
 
 def check_batches(name: str, data: Data, *, has_loss: bool, has_step: bool) -> None:

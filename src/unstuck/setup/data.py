@@ -92,9 +92,13 @@ class StackedData(Data):
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         """One pass, shuffled where `shuffled`."""
-        order = torch.randperm(self.size, generator=generator) if self.shuffled else torch.arange(self.size)
+        order = self.order(generator)
         for number in range(self.batches_per_epoch):
             yield self._take(order[number * self.batch_size : (number + 1) * self.batch_size])
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """The order of one pass: indices of the samples, shape `[N]`."""
+        return torch.randperm(self.size, generator=generator) if self.shuffled else torch.arange(self.size)
 
     def head(self, limit: int) -> list[Batch]:
         """Evenly spaced samples, so that data sorted by class are represented."""
@@ -175,6 +179,12 @@ class LoadedData(Data):
         """Batches that stand for the whole: evenly spaced samples where the order is fixed, else the first ones.
 
         They are read once; random transforms are drawn from one seed, and no random state moves.
+
+        Args:
+            limit: Number of samples at most, rounded up to whole batches.
+
+        Returns:
+            The batches.
         """
         if limit not in self._heads:
             with isolated(0):

@@ -43,7 +43,9 @@ def describe(setup: Setup) -> Mapping[str, str]:
         fields["gradients"] = "cleared before every step"
     if setup.early_stopping:
         fields["early_stopping"] = "keeps the weights of the best validation epoch"
-    fields.update({name: text for name, text in setup.described.items() if name not in ("loss", "optimizer")})
+    fields.update(
+        {name: text for name, text in setup.described.items() if name not in ("loss", "loss_units", "optimizer")}
+    )
     return fields
 
 

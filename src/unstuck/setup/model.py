@@ -156,7 +156,8 @@ def copy_together(
         for parameter in model.parameters():
             _copy_gradient_hooks(parameter, memo)
     except Exception as error:
-        raise _not_copied("model", model, error, "Pass a function that builds it.") from error
+        what = _what_raised("model", model, error)
+        raise SetupError(*what, _else_smaller(error, "Pass a function that builds it.")) from error
     _run_eagerly(model_copy)
     if optimizer is None:
         return model_copy, None
@@ -170,17 +171,18 @@ def copy_together(
                 vars(optimizer_copy)[name] = copy.deepcopy(value, memo)
         privatise_hooks(optimizer_copy, memo)
     except Exception as error:
-        raise _not_copied("optimizer", optimizer, error, "Pass a function `parameters -> Optimizer`.") from error
+        what = _what_raised("optimizer", optimizer, error)
+        raise SetupError(*what, _else_smaller(error, "Pass a function `parameters -> Optimizer`.")) from error
     return model_copy, optimizer_copy
 
 
-def _not_copied(name: str, value: object, error: Exception, do: str) -> SetupError:
-    what = f"{type(value).__name__}, which raised {type(error).__name__}: {' '.join(str(error).split())[:120]}"
-    return SetupError(
-        f"`{name}` must be copyable, or be given as a factory",
-        what,
-        advice("copy", error) if is_out_of_memory(error) else do,
-    )
+def _what_raised(name: str, value: object, error: Exception) -> tuple[str, str]:
+    got = f"{type(value).__name__}, which raised {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+    return f"`{name}` must be copyable, or be given as a factory", got
+
+
+def _else_smaller(error: Exception, do: str) -> str:
+    return advice("copy", error) if is_out_of_memory(error) else do
 
 
 def _detach_held(model: nn.Module, memo: Memo) -> None:

@@ -17,6 +17,7 @@ from unstuck.setup.checks import (
     check_batches,
     check_captured,
     check_functions,
+    check_loss_parameters,
     check_numbers,
     check_parameters,
     check_sources,
@@ -82,9 +83,12 @@ def setup_of(
             train_step=private(train_step, memo),
             seed=int(seed),
         )
-        own, built, made = setup.fresh()
-        parameters = check_parameters(built, loss, made)
-        every = _schedule_unit(own.scheduler, made, schedule_every)
+        memo = {}
+        built, live_optimizer = recipe.make(memo)
+        parameters = check_parameters(built)
+        made = optimizer_recipe.make(built, live_optimizer, memo)
+        check_loss_parameters(built, loss, made)
+        every = _schedule_unit(private(setup.scheduler, memo), made, schedule_every)
     return replace(
         setup,
         schedule_every=every,

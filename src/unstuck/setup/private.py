@@ -17,7 +17,6 @@ from typing import Any, Final, TypeVar
 import torch
 from torch import nn
 
-from unstuck.errors import UnstuckError
 from unstuck.setup.source import is_user_file
 
 Memo = dict[int, Any]
@@ -66,8 +65,6 @@ def private(value: T, memo: Memo) -> T:
     else:
         try:
             made = copy.deepcopy(value, memo)
-        except UnstuckError:
-            raise
         except Exception:  # whatever a foreign object raises, it is then one that cannot be copied
             made = value
     memo[id(value)] = made
@@ -102,7 +99,13 @@ def _function(function: FunctionType, memo: Memo) -> FunctionType:
         new is not old for new, old in zip(made.__defaults__ or (), function.__defaults__ or (), strict=True)
     )
     changed |= any(part is not (keywords or {})[name] for name, part in (made.__kwdefaults__ or {}).items())
-    return functools.update_wrapper(made, function, updated=()) if changed else function
+    if not changed:
+        return function
+    for name in functools.WRAPPER_ASSIGNMENTS:
+        if hasattr(function, name):
+            setattr(made, name, getattr(function, name))
+    vars(made).update(vars(function))
+    return made
 
 
 def _is_typed_in(code: CodeType) -> bool:

@@ -20,7 +20,7 @@ def _set_deterministic(state: tuple[bool, bool]) -> None:
 
 
 def _set_anomaly(state: tuple[bool, bool]) -> None:
-    torch.autograd.set_detect_anomaly(state[0], state[1])  # type: ignore[no-untyped-call]
+    torch.autograd.set_detect_anomaly(state[0], state[1])
 
 
 def _set_filters(filters: list[Any]) -> None:

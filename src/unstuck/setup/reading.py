@@ -18,7 +18,7 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
-from unstuck.errors import ExaminationError, SetupError, UnstuckError
+from unstuck.errors import ExaminationError, SetupError
 from unstuck.setup.advice import advice
 from unstuck.setup.batch import Batch, map_tensors
 from unstuck.setup.data import LoadedData
@@ -67,7 +67,11 @@ class Recipe:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the copies of single runs behind when sent to another process."""
-        return {**vars(self), "_copies": weakref.WeakKeyDictionary()}
+        return {name: value for name, value in vars(self).items() if name != "_copies"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin without copies."""
+        vars(self).update(state, _copies=weakref.WeakKeyDictionary())
 
     @property
     def is_plain(self) -> bool:
@@ -120,8 +124,6 @@ class Recipe:
             dataset, sampler = self._copies[generator]
             for batch in self._loader(dataset, sampler, generator, indices):
                 yield detached(batch)
-        except UnstuckError:
-            raise
         except Exception as error:
             raise self._raised(error) from error
 
@@ -160,6 +162,13 @@ class Recipe:
 
     def samples(self, indices: Sequence[int], dataset: Any) -> list[Any]:
         """Single samples of a copy of the data set.
+
+        Args:
+            indices: Which samples.
+            dataset: The copy.
+
+        Returns:
+            The samples, not collated.
 
         Raises:
             ExaminationError: If the data set raises.

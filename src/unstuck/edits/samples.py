@@ -1,0 +1,87 @@
+"""Fewer training samples, and wrong targets among them: what makes a network learn by heart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from unstuck.errors import RemedyError
+from unstuck.setup import Setup, StackedData
+from unstuck.setup.batch import replace_targets, split_batch
+
+SEED: Final = 0
+"""Seeds which samples are kept and which targets are changed: the same for every run."""
+
+
+def fewer_samples(setup: Setup, share: float, least: int) -> Setup:
+    """Train on a random part of the training split.
+
+    Args:
+        setup: What is trained.
+        share: Of the samples that are kept.
+        least: Samples that are kept at least.
+
+    Returns:
+        The changed set-up.
+
+    Raises:
+        RemedyError: If the samples are not held in memory, or there are too few.
+    """
+    train = _stacked(setup)
+    kept = max(least, round(share * train.size))
+    if kept >= train.size:
+        raise RemedyError(f"{train.size} training samples are too few to leave some out")
+    order = torch.randperm(train.size, generator=torch.Generator().manual_seed(SEED))
+    return replace(setup, train=train.subset(order[:kept].sort().values))
+
+
+def with_wrong_targets(setup: Setup, share: float) -> Setup:
+    """Make a share of the training targets wrong; held-out ones stay right.
+
+    Classes become another class, yes becomes no; numbers get noise of the same deviation as if that share of their
+    variance were noise.
+
+    Args:
+        setup: What is trained.
+        share: Of the targets, or of the variance.
+
+    Returns:
+        The changed set-up.
+
+    Raises:
+        RemedyError: If the samples are not held in memory, or the targets are no tensor.
+    """
+    train = _stacked(setup)
+
+    def change(samples: Any) -> Any:
+        return replace_targets(samples, _wrong(split_batch(samples)[2], share))
+
+    return replace(setup, train=train.mapped(change))
+
+
+def _stacked(setup: Setup) -> StackedData:
+    if not isinstance(setup.train, StackedData):
+        raise RemedyError("the training samples come from a loader, so none can be singled out")
+    return setup.train
+
+
+def _wrong(targets: Any, share: float) -> Tensor:
+    if not isinstance(targets, Tensor):
+        raise RemedyError(f"targets must be a tensor to be changed; got {type(targets).__name__}")
+    generator = torch.Generator().manual_seed(SEED)
+    if not targets.is_floating_point():
+        present = targets.unique()
+        shift = torch.randint(1, max(2, len(present)), targets.shape, generator=generator)
+        place = torch.searchsorted(present, targets)
+        other = present[(place + shift) % len(present)]
+        return torch.where(torch.rand(targets.shape, generator=generator) < share, other, targets)
+    rows = torch.rand(len(targets), generator=generator) < share
+    if bool(((targets == 0) | (targets == 1)).all()):
+        one_hot = targets.dim() == 2 and targets.shape[1] > 1 and bool((targets.sum(1) == 1).all())
+        other = targets.roll(1, dims=1) if one_hot else 1.0 - targets
+        return torch.where(rows.reshape(-1, *[1] * (targets.dim() - 1)), other, targets)
+    noise = torch.randn(targets.shape, generator=generator)
+    return targets + (share / (1.0 - share)) ** 0.5 * targets.std(0, keepdim=True) * noise

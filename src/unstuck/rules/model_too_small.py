@@ -1,0 +1,137 @@
+"""The model is too small for what the data hold.
+
+## What it checks
+Whether the training loss stays high although the optimisation is not to blame: the same network, trained as well as it
+can be, does not get much lower, while the same network made larger does.
+
+## Why it hurts
+A network can only compute the functions that its weights allow for. If none of them fits the data, no optimizer, rate
+or number of epochs finds one: the loss comes to rest at a floor that belongs to the architecture, on training and
+held-out data alike. Two units in a hidden layer, for one, leave everything behind them two numbers to work with.
+
+## How it is measured
+The user's own network is trained from sound starts by Adam at several rates on standardised inputs; so is a copy with
+hidden layers eight times as wide; and reference learners (linear, gradient boosting, a small network) are fitted. The
+suspicion is raised if the first closes less than half of the shortfall of the run as given and the larger copy goes
+lower than the run as given by a tenth of the span. It is tested by widening the network, with everything else as
+given, by 2, 4, 8 and 16, and is confirmed if training and held-out loss both fall.
+
+## Remedy
+Widen every hidden layer by the smallest factor that does nearly as well as the largest. Where a single layer is the
+narrow place, widening that one is enough.
+
+## When to leave it
+A small model that is as good as the best learner is large enough, however few its units. If memory, time or
+interpretability call for a small model, the floor is its price. Loss that other learners cannot beat on held-out data
+either is in the data, not in the model.
+
+## References
+I. Goodfellow, Y. Bengio, A. Courville, "Deep learning", 2016, sections 5.2 and 11.4.1 (capacity and underfitting).
+C. Zhang et al., "Understanding deep learning requires rethinking generalization", 2017.
+H. Lee, "Machine learning: general guidance", lecture, 2021 (model bias told from optimisation by a larger model).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from unstuck import patients
+from unstuck.edits.widening import narrowed, widened
+from unstuck.errors import RemedyError
+from unstuck.measure.comparison import LARGE, LARGER_MODEL, SAME_MODEL, Comparator, Comparison
+from unstuck.quantity import Quantity, Threshold
+from unstuck.report import Applies, Evidence, Outcome, Verdict
+from unstuck.rule import Case, Remedy, Rule
+from unstuck.setup import Setup
+
+MOST_OF_IT: Final = Threshold(
+    0.5, "share of the shortfall", "majority: beyond it optimisation explains more than the size does"
+)
+
+FACTORS: Final = (2, 4, 8, 16)
+FAULT: Final = 2
+
+
+def judge(comparison: Comparison) -> Verdict:
+    """Suspect the size where the same model cannot and a larger one can go lower."""
+    if comparison.settled:
+        return Verdict(Outcome.ABSENT, f"There is little left to learn: {comparison.settled}.")
+    best, same, larger = comparison.best(), comparison.best(SAME_MODEL), comparison.best(LARGER_MODEL)
+    if best is None:
+        return Verdict(Outcome.UNDECIDED, "Nothing could be compared.")
+    shortfall = _shortfall("shortfall against the best comparison", best, LARGE)
+    if not comparison.training_is_large:
+        sentence = f"Nothing goes lower by as much as matters: {best.shortfall:.0%} of the span at most."
+        return Verdict(Outcome.ABSENT, sentence, (shortfall,))
+    if same is None:
+        return Verdict(Outcome.UNDECIDED, "The same model could not be trained robustly.", (shortfall,))
+    share = same.shortfall / best.shortfall
+    copy = Evidence(Quantity("shortfall against the same model, robustly trained / largest shortfall", share), MOST_OF_IT)
+    if share >= MOST_OF_IT.value:
+        sentence = f"The same model, robustly trained, closes {share:.0%} of the shortfall: it is large enough."
+        return Verdict(Outcome.ABSENT, sentence, (copy, shortfall))
+    if larger is None:
+        sentence = "Other learners go lower than this model can, but no larger version of it could be trained."
+        return Verdict(Outcome.UNDECIDED, sentence, (shortfall, copy))
+    gain = _shortfall("shortfall against the model enlarged", larger, LARGE)
+    if larger.shortfall >= LARGE.value and larger.low > 0.0:
+        sentence = (
+            f"The model enlarged closes {larger.shortfall / best.shortfall:.0%} of the shortfall, the same model "
+            f"{max(0.0, share):.0%}."
+        )
+        return Verdict(Outcome.PRESENT, sentence, (gain, copy))
+    return Verdict(Outcome.ABSENT, "A larger version of the model does not go lower either.", (gain, copy))
+
+
+def _shortfall(name: str, comparator: Comparator, limit: Threshold) -> Evidence:
+    return Evidence(Quantity(name, comparator.shortfall, "1", comparator.low, comparator.high), limit)
+
+
+def shrink_layers(setup: Setup) -> Setup:
+    """Leave every hidden layer two units."""
+    return narrowed(setup, FAULT)
+
+
+def widen_layers(setup: Setup) -> tuple[Setup, ...]:
+    """Widen every hidden layer by each of `FACTORS`, as far as memory and structure allow.
+
+    Raises:
+        RemedyError: If the structure could not be enlarged.
+    """
+    found: list[Setup] = []
+    reason = ""
+    for factor in FACTORS:
+        try:
+            found.append(widened(setup, factor))
+        except RemedyError as error:
+            reason = str(error)
+    if not found:
+        raise RemedyError(reason)
+    return tuple(found)
+
+
+RULE = Rule(
+    code="CAP001",
+    judge=judge,
+    fault=shrink_layers,
+    remedy=Remedy("Widen the hidden layers.", widen_layers, Applies.OPT_IN),
+    cases=(
+        Case(
+            "two hidden units for classes that lie one inside the other",
+            lambda: patients.shells(lambda: patients.perceptron(4, 2, 3)),
+            Outcome.PRESENT,
+        ),
+        Case("thirty-two units a layer for the same classes", patients.shells, Outcome.ABSENT),
+        Case(
+            "a linear model, the smallest there is, for a linear dependence",
+            lambda: patients.regression(lambda: patients.perceptron(3, 1), linear=True),
+            Outcome.ABSENT,
+        ),
+        Case(
+            "a network that is large enough and hardly trained",
+            lambda: patients.shells(optimizer=patients.adam(3e-5)),
+            Outcome.ABSENT,
+        ),
+    ),
+    explained_by=(*(f"SET{number:03d}" for number in range(1, 21)), "OPT006", "OPT011"),
+)

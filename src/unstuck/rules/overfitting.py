@@ -1,0 +1,169 @@
+"""The model has learnt its training samples by heart.
+
+## What it checks
+Whether the loss on held-out samples of the training distribution is larger than the loss on the training samples by
+more than noise and by a part of the span that matters, while the training loss itself is small.
+
+## Why it hurts
+Beyond a point, the training loss can only fall by fitting what is peculiar to single samples: their noise, their wrong
+labels, the accidents of a small sample. None of it is there in new samples, and a network that is sure of it is sure
+of the wrong thing. The training curve looks better and better while the network gets worse at what it is for.
+
+## How it is measured
+The difference of the two losses at the end of the run, as a share of the span from the best constant prediction down
+to the lowest loss known, with an interval from the spread over batches. A gap alone proves nothing: most sound
+networks have one. It is confirmed if one of the usual remedies lowers the held-out loss by at least a tenth of the
+span from several seeds. The epoch to stop at is chosen on a fifth of the training samples, which that run does not
+train on; the network is then trained on all of them for as many epochs, so that the held-out samples that give the
+score have chosen nothing.
+
+## Remedy
+The first in this order that does nearly as well as the best: fewer epochs, weight decay (two strengths, by how far
+the weights shrink over the run), dropout of a half, narrower layers; where runs are long, only the first of them. More samples and augmentation help as
+well and are not tried here. Look at the labels too: a network rarely learns clean ones by heart to its harm.
+
+## When to leave it
+A gap that none of these closes is the price of a finite sample: the network is as good on new samples as this data
+lets it be. Where ranking or accuracy is all that counts, a held-out loss that rises from overconfidence may do no
+harm.
+
+## References
+L. Prechelt, "Early stopping – but when?", 1998.
+I. Goodfellow, Y. Bengio, A. Courville, "Deep learning", 2016, section 7.8 and algorithm 7.2.
+N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
+I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", 2019.
+C. Zhang et al., "Understanding deep learning requires rethinking generalization", 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from unstuck import patients
+from unstuck.edits.regularisation import with_dropout, with_weight_decay, without_dropout, without_weight_decay
+from unstuck.edits.samples import fewer_samples, with_wrong_targets
+from unstuck.edits.widening import narrowed, widened
+from unstuck.errors import RemedyError
+from unstuck.measure.best_epoch import BestEpoch
+from unstuck.measure.comparison import LARGE, Comparison
+from unstuck.measure.gap import gap
+from unstuck.measure.history import History
+from unstuck.measure.preparation import Allowance
+from unstuck.report import Applies, Evidence, Outcome, Verdict
+from unstuck.rule import Aim, Case, Remedy, Rule
+from unstuck.setup import Setup
+from unstuck.setup.randomness import isolated
+
+SHRINKAGE: Final = (3.0, 10.0)
+"""Rate × weight decay, summed over the run: by how many factors of e weights without a gradient would shrink."""
+
+DROPPED: Final = 0.5
+NARROW: Final = 8
+FEWEST_TRIED: Final = 2
+
+WRONG: Final = 0.4
+KEPT: Final = 0.2
+FEWEST: Final = 60
+LONGER: Final = 5
+
+
+def judge(comparison: Comparison) -> Verdict:
+    """Suspect a gap that matters where the training loss is small."""
+    found = gap(comparison, "held_out", "training")
+    evidence = Evidence(found, LARGE)
+    high, low = comparison.given.held_out.loss, comparison.given.training.loss
+    pair = f"{high:.3g} on held-out samples against {low:.3g} on the training samples"
+    if not found.value >= LARGE.value:
+        return Verdict(Outcome.ABSENT, f"The loss is {pair}: {found.value:.0%} of the span.", (evidence,))
+    if comparison.training_is_large:
+        sentence = f"The loss is {pair}, but the training loss is large itself, which comes first."
+        return Verdict(Outcome.ABSENT, sentence, (evidence,))
+    if found.low is not None and found.low <= 0.0:
+        return Verdict(Outcome.UNDECIDED, f"The loss is {pair}, which chance could explain.", (evidence,))
+    return Verdict(Outcome.PRESENT, f"The loss is {pair}: a gap of {found.value:.0%} of the span.", (evidence,))
+
+
+def learn_by_heart(setup: Setup) -> Setup:
+    """Train a wider network five times as long, unregularised, on a fifth of the samples, many of them wrong."""
+    for change in (without_dropout, without_weight_decay, _twice_as_wide, _fifth):
+        try:
+            setup = change(setup)
+        except RemedyError:
+            continue  # nothing to take away, or nothing to widen
+    return replace(with_wrong_targets(setup, WRONG), epochs=LONGER * setup.epochs)
+
+
+def _twice_as_wide(setup: Setup) -> Setup:
+    return widened(setup, 2)
+
+
+def _fifth(setup: Setup) -> Setup:
+    return fewer_samples(setup, KEPT, FEWEST)
+
+
+def regularise(setup: Setup, history: History, best: BestEpoch, allowance: Allowance) -> tuple[Setup, ...]:
+    """Each remedy by itself, the smallest change first; as many as fit into the time for one run.
+
+    Raises:
+        RemedyError: If none applies.
+    """
+    changes: list[Callable[[Setup], Setup]] = []
+    if 0 < best.epoch < setup.epochs:
+        changes.append(lambda setup: replace(setup, epochs=best.epoch))
+    travel = sum(history.record.rates) / (1.0 - _momentum(setup))
+    if travel > 0.0:
+        changes += [_decay(shrinkage / travel) for shrinkage in SHRINKAGE]
+    changes += [lambda setup: with_dropout(setup, DROPPED), lambda setup: narrowed(setup, NARROW)]
+    found: list[Setup] = []
+    affordable = max(FEWEST_TRIED, int(allowance.run_seconds / max(history.record.seconds, 1e-3)))
+    for change in changes:
+        try:
+            found.append(change(setup))
+        except RemedyError:
+            continue  # no weight decay in this optimizer, no hidden layer: another remedy may apply
+        if len(found) == affordable:
+            break
+    if not found:
+        raise RemedyError("neither fewer epochs nor weight decay, dropout or narrower layers apply")
+    return tuple(found)
+
+
+def _decay(value: float) -> Callable[[Setup], Setup]:
+    return lambda setup: with_weight_decay(setup, float(f"{value:.1g}"))
+
+
+def _momentum(setup: Setup) -> float:
+    """Momentum of the optimizer, by which a steady gradient's steps add up."""
+    with isolated(setup.seed):
+        _, optimizer = setup.build()
+    momentum = float(optimizer.param_groups[0].get("momentum", 0.0))
+    return momentum if 0.0 <= momentum < 1.0 else 0.0
+
+
+RULE = Rule(
+    code="GEN001",
+    judge=judge,
+    fault=learn_by_heart,
+    remedy=Remedy("Regularise: fewer epochs, weight decay, dropout or narrower layers.", regularise, Applies.OPT_IN),
+    cases=(
+        Case(
+            "a network that has learnt eighty samples by heart, a third of them wrong",
+            lambda: patients.shells(wrong=0.35, rows=80, epochs=80),
+            Outcome.PRESENT,
+        ),
+        Case("the same network on enough samples with right labels", patients.shells, Outcome.ABSENT),
+        Case(
+            "a held-out loss several times the training loss, both next to nothing",
+            lambda: patients.shells(epochs=40),
+            Outcome.ABSENT,
+        ),
+        Case(
+            "labels of which a third are wrong, and a training that stops in time",
+            lambda: patients.shells(wrong=0.3, epochs=5),
+            Outcome.ABSENT,
+        ),
+    ),
+    aim=Aim.HELD_OUT,
+)
