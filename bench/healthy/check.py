@@ -1,6 +1,7 @@
 """Are the bases and the healthy set-ups healthy? `python -m bench.healthy --check [NAME …]` says so.
 
-Held-out figures are on the validation split (or the test split, where it is the only one), means over seeds; seconds are of the processor, one thread.
+Held-out figures are on the validation split (or the test split, where it is the only one), means over seeds.
+Seconds are those of the processor, on one thread.
 `const` is the loss of the best constant output, `refer` the metric of the best of three scikit-learn models.
 `gain` is by how much of the span from `const` to the loss reached the held-out loss would still fall, and by
 which change: keeping the best epoch, three times the epochs, other rates, weight decay.
@@ -74,6 +75,8 @@ def metric(outputs: Tensor, targets: Tensor) -> float:
             targets = targets.argmax(1)
     if not targets.is_floating_point():
         return float((outputs.argmax(-1) == targets).float().mean())
+    if targets.dim() == 1:
+        targets = targets.reshape(-1, *outputs.shape[1:])
     if outputs.shape != targets.shape:
         outputs = outputs[:, : targets.shape[1]]
     if set(targets.unique().tolist()) <= {0.0, 1.0}:

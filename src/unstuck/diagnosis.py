@@ -7,17 +7,17 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, final
 
-from unstuck.errors import RemedyError, SetupError, UnstuckError
-from unstuck.examine import Examination, requests
+from unstuck.errors import SetupError, UnstuckError
+from unstuck.examine import Examination
+from unstuck.experiments import Experiments
 from unstuck.guide import ask, branch_of
-from unstuck.joint import try_together
-from unstuck.judgement import chosen_rules, judged
+from unstuck.judgement import by_cost, chosen_rules, judged
 from unstuck.laboratory import Laboratory
 from unstuck.loop import evaluate, fit
-from unstuck.measure.comparison import LARGE, Comparison, LearnerComparison
+from unstuck.measure.comparison import Comparison, LearnerComparison
 from unstuck.measure.history import Repeatability
 from unstuck.measure.preparation import Allowance, Prepared, Trained
 from unstuck.measure.protocol import Unmeasured
@@ -34,7 +34,6 @@ from unstuck.report import (
     Question,
     Report,
     RuleSummary,
-    Status,
     Unchecked,
 )
 from unstuck.rule import Aim, Rule
@@ -42,7 +41,7 @@ from unstuck.setup import Setup
 from unstuck.setup.describe import describe
 from unstuck.statement import sentence_of
 from unstuck.store import stored
-from unstuck.trials import Tried, apply_remedy, curve, trial
+from unstuck.trials import Tried, curve
 
 RUN_SHARE: Final = 0.25
 """Share of the budget that one run may take, so that a control and its trials fit in."""
@@ -95,7 +94,6 @@ class Diagnosing:
     budget: float | str
     rules: tuple[Rule, ...]
     progress: Listener
-    cures: dict[str, Tried] = field(default_factory=dict)
     _findings: dict[str, Finding] = field(default_factory=dict)
     _unchecked: dict[str, Unchecked] = field(default_factory=dict)
     _questions: tuple[Question, ...] = ()
@@ -116,7 +114,12 @@ class Diagnosing:
         self.examination = Examination(self.setup, self._deadline)
         self.examination.put(Allowance(RUN_SHARE * self._seconds))
         self.examination.listener = lambda wanted: self._tell(f"measuring {_words(wanted.__name__)}")
-        self._laboratory: Laboratory | None = None
+        self._opened: Experiments | None = None
+
+    @property
+    def cures(self) -> Mapping[str, Tried]:
+        """The trials by code of their rule."""
+        return {} if self._opened is None else self._opened.cures
 
     def run(self) -> Report:
         """Do it all, and report whatever was found if it is cut short."""
@@ -133,7 +136,7 @@ class Diagnosing:
         return self._report(error, complete)
 
     def _everything(self) -> None:
-        quick, after_run, slow = _by_cost(self.rules)
+        quick, after_run, slow = by_cost(self.rules)
         try:
             with self._part("probing"):
                 self._probe()
@@ -151,7 +154,7 @@ class Diagnosing:
         if first is not None and first.training_is_large:
             with self._part("trying what the first batch showed"):
                 self._try([rule for rule in quick if rule.aim is Aim.TRAINING], first)
-            if self._is_explained(first):
+            if self._opened is not None and self._opened.explain(self._findings, first):
                 self._questions = ask(first)[:1]
                 self._leave()
                 return
@@ -162,7 +165,8 @@ class Diagnosing:
         with self._part("trying"):
             self._try(self.rules, comparison)
         with self._part("trying together"):
-            self._try_together(comparison)
+            if self._opened is not None:
+                self._findings.update(self._opened.together(self.rules, self._findings, comparison))
 
     def _compare(self) -> Comparison | None:
         """Walk the guide; None where nothing could be compared."""
@@ -174,14 +178,6 @@ class Diagnosing:
         if comparison.given.test is None:
             self._unchecked["MIS"] = Unchecked("mismatch with the test data", "no test data were given")
         return comparison
-
-    def _is_explained(self, comparison: Comparison) -> bool:
-        """Whether a proven cause, once cured, leaves nothing that falls short."""
-        for code, tried in self.cures.items():
-            if self._findings[code].status is Status.CONFIRMED and tried.after is not None:
-                if comparison.shortfall_of(tried.after, tried.by_loss) < LARGE.value:
-                    return True
-        return False
 
     def _leave(self) -> None:
         """Treat one cause, then examine again: what comes later in the guide is not tried behind a proven cause."""
@@ -239,61 +235,19 @@ class Diagnosing:
 
     def _try(self, rules: Iterable[Rule], comparison: Comparison | None) -> None:
         for rule in rules:
-            if self._is_suspected(rule.code) and rule.code not in self.cures:
-                self._try_one(rule, self._opened_laboratory(), comparison)
+            if self._is_suspected(rule.code) and rule.code not in self._experiments().cures:
+                self._findings[rule.code] = self._experiments().alone(rule, self._findings[rule.code], comparison)
 
-    def _opened_laboratory(self) -> Laboratory:
-        if self._laboratory is None:
+    def _experiments(self) -> Experiments:
+        """The trials, with a laboratory that is opened once there is something to try."""
+        if self._opened is None:
             task, final_scores = self.examination.get(Task), self.examination.get(FinalScores)
             known = None if isinstance(task, Unmeasured) else task
-            seconds = RUN_SHARE * self._seconds
-            self._laboratory = Laboratory(self._need(Prepared), known, seconds, self._deadline)
+            laboratory = Laboratory(self._need(Prepared), known, RUN_SHARE * self._seconds, self._deadline)
             if isinstance(final_scores, FinalScores):
-                self._laboratory.keep(self._need(Trained).run, final_scores.scores)
-        return self._laboratory
-
-    def _try_one(self, rule: Rule, laboratory: Laboratory, comparison: Comparison | None) -> None:
-        finding = self._findings[rule.code]
-        cleared = comparison is not None and comparison.can_clear and not comparison.training_is_large
-        if rule.aim is Aim.TRAINING and comparison is not None and cleared:
-            best = comparison.best()
-            reason = comparison.settled or (
-                "nothing that was compared goes lower on the training data and on held-out data"
-                if best is None
-                else f"the largest shortfall against {best.name} is {best.shortfall:.0%} of the span"
-            )
-            verdict = replace(finding.verdict, sentence=f"{finding.verdict.sentence} It does no harm: {reason}.")
-            self._findings[rule.code] = replace(finding, outcome=Outcome.ABSENT, verdict=verdict)
-            return
-        if rule.remedy.apply is None or laboratory.exhausted:
-            return
-        try:
-            candidates = apply_remedy(rule, self.examination, laboratory.prepared.setup)
-        except RemedyError as reason:
-            self._notes.append(f"{rule.code}: the remedy was not tried: {reason}")
-            return
-        tried = trial(laboratory, comparison, rule, candidates, self._tell)
-        self.cures[rule.code] = tried
-        self._findings[rule.code] = finding_of(rule, finding.verdict, tried.trial)
-
-    def _try_together(self, comparison: Comparison | None) -> None:
-        """Where no remedy cured alone, see whether several do together."""
-        proven = [f for f in self._findings.values() if f.status is Status.CONFIRMED]
-        suspects = [
-            rule
-            for rule in self.rules
-            if rule.code in self.cures
-            and rule.aim is Aim.TRAINING
-            and self._findings[rule.code].verdict.outcome is Outcome.PRESENT
-        ]
-        if proven or len(suspects) < 2 or self._opened_laboratory().exhausted:
-            return
-        cures = try_together(self._opened_laboratory(), self.examination, comparison, suspects, self._tell)
-        for rule in suspects:
-            if rule.code in cures:
-                self.cures[rule.code] = cures[rule.code]
-                verdict = self._findings[rule.code].verdict
-                self._findings[rule.code] = finding_of(rule, verdict, cures[rule.code].trial)
+                laboratory.keep(self._need(Trained).run, final_scores.scores)
+            self._opened = Experiments(self.examination, laboratory, self._tell)
+        return self._opened
 
     def _is_suspected(self, code: str) -> bool:
         return code in self._findings and self._findings[code].outcome is Outcome.PRESENT
@@ -319,12 +273,14 @@ class Diagnosing:
         self.progress(Progress(doing, now - self._start, max(0.0, self._deadline - now), suspicion))
 
     def _report(self, error: str, complete: bool) -> Report:
-        if self._laboratory is not None and self._laboratory.exhausted:
+        laboratory = None if self._opened is None else self._opened.laboratory
+        self._notes += [] if self._opened is None else self._opened.notes
+        if laboratory is not None and laboratory.exhausted:
             self._notes.append("the time budget was used up; a larger --budget allows more trials and seeds")
         present, ruled_out = ranked(list(self._findings.values()), self.rules)
         branch = branch_of(present, self._questions)
         seconds = time.monotonic() - self._start
-        trainings = 0 if self._laboratory is None else self._laboratory.trainings
+        trainings = 0 if laboratory is None else laboratory.trainings
         return Report(
             sentence=error or sentence_of(branch, present, self._questions, complete),
             branch_taken=branch,
@@ -341,29 +297,6 @@ class Diagnosing:
             error=error,
             chart=stored(self.examination.taken()),
         )
-
-
-def _by_cost(rules: tuple[Rule, ...]) -> tuple[list[Rule], list[Rule], list[Rule]]:
-    """Rules that need no training run, those that need the run as given, and those that need more."""
-    quick = [rule for rule in rules if _cost(rule) < 1.0]
-    after_run = [rule for rule in rules if _cost(rule) == 1.0]
-    return quick, after_run, [rule for rule in rules if _cost(rule) > 1.0]
-
-
-def _cost(rule: Rule) -> float:
-    return max((_deepest(kind) for kind in requests(rule.judge).values()), default=0.0)
-
-
-def _deepest(kind: Any) -> float:
-    """The cost of a measurement, or of the costliest that it asks for itself."""
-    if kind is Trained:
-        return 1.0
-    own = float(getattr(kind, "cost", 0.0))
-    measure = getattr(kind, "measure", None)
-    if measure is None:
-        return own
-    needs = requests(measure).values()
-    return max([own, *(_deepest(need) for need in needs if isinstance(need, type))])
 
 
 def _times(budget: float | str) -> float | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from unstuck import rules as rule_folder
 from unstuck.catalogue import entry
-from unstuck.examine import Examination
+from unstuck.examine import Examination, requests
 from unstuck.guide import ask, branch_of
 from unstuck.measure.comparison import Comparison
+from unstuck.measure.preparation import Trained
 from unstuck.measure.protocol import Unmeasured
 from unstuck.ranking import finding_of, ranked
 from unstuck.report import Finding, Report, Unchecked, Verdict
@@ -85,3 +87,33 @@ def judged(rule: Rule, examination: Examination) -> Verdict | Unmeasured:
     except Exception as error:  # one broken rule must not cost the user the others
         return Unmeasured(f"judging {rule.code} raised {type(error).__name__}: {error}")
     return verdict
+
+
+def by_cost(rules: tuple[Rule, ...]) -> tuple[list[Rule], list[Rule], list[Rule]]:
+    """Sort rules by what judging them takes.
+
+    Args:
+        rules: In the order of the guide.
+
+    Returns:
+        Those that need no training run, those that need the run as given, and those that need more.
+    """
+    quick = [rule for rule in rules if _cost(rule) < 1.0]
+    after_run = [rule for rule in rules if _cost(rule) == 1.0]
+    return quick, after_run, [rule for rule in rules if _cost(rule) > 1.0]
+
+
+def _cost(rule: Rule) -> float:
+    return max((_deepest(kind) for kind in requests(rule.judge).values()), default=0.0)
+
+
+def _deepest(kind: Any) -> float:
+    """The cost of a measurement, or of the costliest that it asks for itself."""
+    if kind is Trained:
+        return 1.0
+    own = float(getattr(kind, "cost", 0.0))
+    measure = getattr(kind, "measure", None)
+    if measure is None:
+        return own
+    needs = requests(measure).values()
+    return max([own, *(_deepest(need) for need in needs if isinstance(need, type))])

@@ -84,4 +84,5 @@ def _wrong(targets: Any, share: float) -> Tensor:
         other = targets.roll(1, dims=1) if one_hot else 1.0 - targets
         return torch.where(rows.reshape(-1, *[1] * (targets.dim() - 1)), other, targets)
     noise = torch.randn(targets.shape, generator=generator)
-    return targets + (share / (1.0 - share)) ** 0.5 * targets.std(0, keepdim=True) * noise
+    noisy: Tensor = targets + (share / (1.0 - share)) ** 0.5 * targets.std(0, keepdim=True) * noise
+    return noisy

@@ -39,6 +39,13 @@ class BestEpoch:
     def measure(cls, prepared: Prepared, allowance: Allowance) -> BestEpoch:
         """Train on four fifths.
 
+        Args:
+            prepared: The set-up with its splits.
+            allowance: How long a run may take.
+
+        Returns:
+            The epoch.
+
         Raises:
             NotMeasurable: If the set-up has no loss of its own.
         """

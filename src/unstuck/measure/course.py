@@ -39,7 +39,7 @@ class Course:
         steps: Number of steps.
         non_finite_at: Step at which the loss was NaN or infinite, or -1.
         start: Loss at the start, the median of the first few; NaN where nothing is finite.
-        end: Mean loss over the last tenth, of a few steps at least; infinite where the run ended in a loss that is not finite.
+        end: Mean loss over the last tenth, a few steps at least; infinite where the run ended in one that is not finite.
         highest: Highest loss after the start, smoothed over a few steps.
         early_noise: Standard deviation of one loss about its smooth course, over the first tenth.
         late_noise: Likewise over the second half.
@@ -139,10 +139,16 @@ def course_of(record: RunRecord) -> Course:
 
 
 def relative_updates(record: RunRecord) -> tuple[float, ...]:
-    """Norm of the update over the norm of the weights at each watched step, the median over layers, `[K]`.
+    """Norm of the update over the norm of the weights at each watched step, the median over layers.
 
     Normalisation layers are left out: their weights start at 1, not at the scale that their inputs call for.
     Steps whose update or weights are no numbers are left out as well.
+
+    Args:
+        record: Of a watched run.
+
+    Returns:
+        One ratio a step, shape `[K]` or shorter.
     """
     ratios: list[list[float]] = []
     for layer in record.layers:

@@ -42,6 +42,12 @@ class GradientProfile:
     def measure(cls, prepared: Prepared) -> GradientProfile:
         """One backward pass.
 
+        Args:
+            prepared: The set-up.
+
+        Returns:
+            The profile.
+
         Raises:
             NotMeasurable: If there is no loss to take the gradient of.
         """
@@ -60,7 +66,7 @@ class GradientProfile:
 
     @property
     def factor(self) -> float:
-        """Factor by which the gradient changes from a layer to the one before it, evenly over all; below 1 it shrinks."""
+        """Factor on the gradient from a layer to the one before it, evenly over all; below 1 it shrinks."""
         count = len(self.relative) - 1
         return math.nan if count < 1 or not self.reaching > 0.0 else self.reaching ** (1.0 / count)
 

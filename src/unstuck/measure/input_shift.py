@@ -43,6 +43,13 @@ class InputShift:
     def measure(cls, comparison: Comparison, two_sample: Callable[[], TwoSample]) -> InputShift:
         """Ask the two-sample test where the gap is large.
 
+        Args:
+            comparison: Where the run as given stands.
+            two_sample: Measured only where it is asked.
+
+        Returns:
+            The gap, and what may explain it.
+
         Raises:
             NotMeasurable: If there is no test split.
         """

@@ -53,6 +53,12 @@ class Units:
     def measure(cls, prepared: Prepared) -> Units:
         """Compare units before and after a few steps.
 
+        Args:
+            prepared: The set-up.
+
+        Returns:
+            The shares of copies.
+
         Raises:
             NotMeasurable: If the model cannot be run outside the user's own training step.
         """
@@ -100,15 +106,13 @@ def _hidden(setup: Setup, model: nn.Module) -> tuple[str, ...]:
 
 def _rows(layer: nn.Module) -> Tensor:
     """The weights of each unit, `[U, K]`, biases included; `[0, 0]` where they are frozen or not there."""
-    parameters = [p for p in layer.parameters(False) if p.requires_grad and p.dim() > 0]
-    matrices = [p for p in parameters if p.dim() > 1]
-    if not matrices:
+    held: list[Tensor] = [p.detach() for p in layer.parameters(False) if p.requires_grad and p.dim() > 0]
+    if all(p.dim() < 2 for p in held):
         return torch.empty(0, 0)
     if isinstance(layer, nn.modules.conv._ConvTransposeNd):
-        parameters = [p.transpose(0, 1) if p.dim() > 1 else p for p in parameters]
-        matrices = [p for p in parameters if p.dim() > 1]
-    units = len(matrices[0])
-    parts = [p.detach().reshape(units, -1).double().cpu() for p in parameters if len(p) == units]
+        held = [p.transpose(0, 1) if p.dim() > 1 else p for p in held]
+    units = next(len(p) for p in held if p.dim() > 1)
+    parts = [p.reshape(units, -1).double().cpu() for p in held if len(p) == units]
     return torch.cat(parts, dim=1).clone()
 
 

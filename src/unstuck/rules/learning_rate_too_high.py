@@ -70,7 +70,7 @@ FACTORS: Final = (3, 10, 30, 100, 300, 1000)
 
 def judge(course: Course) -> Verdict:
     """Suspect steps that leap, or a loss that rises while the weights move fast."""
-    largest = Quantity("largest update of the weights in one step / weights", course.largest_update, "norm of the weights")
+    largest = Quantity("largest update of the weights in one step / weights", course.largest_update, LEAP.unit)
     leap = Evidence(largest, LEAP)
     if course.non_finite_at >= 0:
         step = Quantity("step at which the loss was no longer a number", float(course.non_finite_at), "steps")
@@ -88,7 +88,7 @@ def judge(course: Course) -> Verdict:
     thrown = risen >= RISE.value or course.end >= course.start or course.late_fall_high < 0.0
     if course.largest_update >= FAST.value and thrown:
         high = max(course.highest, course.end)
-        sentence = f"The loss rose (from {course.start:.3g} at the start, up to {high:.3g}) while the weights moved fast."
+        sentence = f"The loss rose (from {course.start:.3g}, up to {high:.3g}) while the weights moved fast."
         return Verdict(Outcome.PRESENT, sentence, (rise, fast))
     sentence = f"No step changed the weights by more than {course.largest_update:.1%} of their size."
     return Verdict(Outcome.ABSENT, sentence, (leap, rise))

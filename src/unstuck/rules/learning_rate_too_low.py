@@ -89,6 +89,13 @@ def lower_rate(setup: Setup) -> Setup:
 def raise_rate(setup: Setup, course: Course) -> tuple[Setup, ...]:
     """Multiply the rate by the factors that bring the updates to a sound size.
 
+    Args:
+        setup: What is trained.
+        course: Tells the size of the updates.
+
+    Returns:
+        One set-up a factor, the smallest first.
+
     Raises:
         RemedyError: If no update was seen.
     """
@@ -96,9 +103,7 @@ def raise_rate(setup: Setup, course: Course) -> tuple[Setup, ...]:
         raise RemedyError("the weights did not move, so no factor on the rate is of use")
     low, high = SOUND
     fitting = [factor for factor in FACTORS if low <= factor * course.typical_update <= high]
-    return tuple(
-        replace(setup, optimizer=setup.optimizer.with_rate_times(factor)) for factor in fitting or FACTORS[:2]
-    )
+    return tuple(replace(setup, optimizer=setup.optimizer.with_rate_times(factor)) for factor in fitting or FACTORS[:2])
 
 
 RULE = Rule(

@@ -66,7 +66,8 @@ def judge(comparison: Comparison) -> Verdict:
     if same is None:
         return Verdict(Outcome.UNDECIDED, "The same model could not be trained robustly.", (shortfall,))
     share = same.shortfall / best.shortfall
-    copy = Evidence(Quantity("shortfall against the same model, robustly trained / largest shortfall", share), MOST_OF_IT)
+    name = "shortfall against the same model, robustly trained / largest shortfall"
+    copy = Evidence(Quantity(name, share), MOST_OF_IT)
     if share >= MOST_OF_IT.value:
         sentence = f"The same model, robustly trained, closes {share:.0%} of the shortfall: it is large enough."
         return Verdict(Outcome.ABSENT, sentence, (copy, shortfall))
@@ -94,6 +95,12 @@ def shrink_layers(setup: Setup) -> Setup:
 
 def widen_layers(setup: Setup) -> tuple[Setup, ...]:
     """Widen every hidden layer by each of `FACTORS`, as far as memory and structure allow.
+
+    Args:
+        setup: What is trained.
+
+    Returns:
+        One set-up a factor, the smallest first.
 
     Raises:
         RemedyError: If the structure could not be enlarged.

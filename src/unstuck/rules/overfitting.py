@@ -18,9 +18,10 @@ train on; the network is then trained on all of them for as many epochs, so that
 score have chosen nothing.
 
 ## Remedy
-The first in this order that does nearly as well as the best: fewer epochs, weight decay (two strengths, by how far
-the weights shrink over the run), dropout of a half, narrower layers; where runs are long, only the first of them. More samples and augmentation help as
-well and are not tried here. Look at the labels too: a network rarely learns clean ones by heart to its harm.
+The first in this order that does nearly as well as the best: fewer epochs, weight decay (two strengths, by how far the
+weights shrink over the run), dropout of a half, narrower layers; where runs are long, only the first of them. More
+samples and augmentation help as well and are not tried here. Look at the labels too: a network rarely learns clean ones
+by heart to its harm.
 
 ## When to leave it
 A gap that none of these closes is the price of a finite sample: the network is as good on new samples as this data
@@ -105,6 +106,15 @@ def _fifth(setup: Setup) -> Setup:
 
 def regularise(setup: Setup, history: History, best: BestEpoch, allowance: Allowance) -> tuple[Setup, ...]:
     """Each remedy by itself, the smallest change first; as many as fit into the time for one run.
+
+    Args:
+        setup: What is trained.
+        history: Tells the rates of the run and its time.
+        best: The epoch to stop at.
+        allowance: How long a run may take.
+
+    Returns:
+        One set-up a remedy.
 
     Raises:
         RemedyError: If none applies.

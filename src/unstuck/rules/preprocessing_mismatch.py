@@ -86,6 +86,12 @@ def judge(shift: InputShift) -> Verdict:
 def shift_test_inputs(setup: Setup) -> Setup:
     """Scale the test inputs by 16, and move them by 16 deviations.
 
+    Args:
+        setup: What is trained.
+
+    Returns:
+        The changed set-up; its test split is made of the validation split where there was none.
+
     Raises:
         RemedyError: If there is no split to change, or no floating-point input in it.
     """
@@ -105,6 +111,13 @@ def shift_test_inputs(setup: Setup) -> Setup:
 def undo_maps(setup: Setup, shift: InputShift) -> tuple[Setup, ...]:
     """Undo each map on the test split.
 
+    Args:
+        setup: What is trained.
+        shift: The maps.
+
+    Returns:
+        One set-up a map, the simplest first.
+
     Raises:
         RemedyError: If there is no test split, or no map.
     """
@@ -115,8 +128,6 @@ def undo_maps(setup: Setup, shift: InputShift) -> tuple[Setup, ...]:
         described = {**setup.described, "test inputs": f"{fit.name} undone"}
         found.append(replace(setup, test=undo(fit, setup.test), described=described))
     return tuple(found)
-
-
 
 
 RULE = Rule(

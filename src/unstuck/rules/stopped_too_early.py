@@ -83,6 +83,12 @@ def judge(course: Course) -> Verdict:
 def stop_early(setup: Setup) -> Setup:
     """Train for a twentieth of the epochs.
 
+    Args:
+        setup: What is trained.
+
+    Returns:
+        The changed set-up.
+
     Raises:
         RemedyError: If there are too few epochs to cut.
     """
@@ -93,6 +99,14 @@ def stop_early(setup: Setup) -> Setup:
 
 def train_longer(setup: Setup, history: History, allowance: Allowance) -> tuple[Setup, ...]:
     """Train for more epochs, as many as the time for one run allows.
+
+    Args:
+        setup: What is trained.
+        history: Tells the time of the run.
+        allowance: How long a run may take.
+
+    Returns:
+        One set-up a multiple, the smallest first.
 
     Raises:
         RemedyError: If the time allows no more epochs.

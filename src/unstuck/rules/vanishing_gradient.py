@@ -66,7 +66,8 @@ FURTHER_LAYERS: Final = 4
 
 def judge(profile: GradientProfile) -> Verdict:
     """Suspect a first layer that hardly any gradient reaches."""
-    reaching = Quantity("relative gradient at the first layer / at the layer with the largest", profile.reaching, FAINT.unit)
+    name = "relative gradient at the first layer / at the layer with the largest"
+    reaching = Quantity(name, profile.reaching, FAINT.unit)
     factor = Quantity("factor on the relative gradient from a layer to the one before it", profile.factor)
     evidence = (Evidence(reaching, FAINT), Evidence(factor))
     count = len(profile.layers)
@@ -90,6 +91,12 @@ def judge(profile: GradientProfile) -> Verdict:
 def stack_sigmoids(setup: Setup) -> Setup:
     """Put four further layers behind each hidden one, and sigmoids between all of them.
 
+    Args:
+        setup: What is trained.
+
+    Returns:
+        The changed set-up.
+
     Raises:
         RemedyError: If skip connections would carry the gradient past them, or there is no hidden layer.
     """
@@ -102,6 +109,12 @@ def stack_sigmoids(setup: Setup) -> Setup:
 
 def carry_gradient(setup: Setup) -> tuple[Setup, ...]:
     """Sound weights; ReLU with He's weights; normalisation; the last two together.
+
+    Args:
+        setup: What is trained.
+
+    Returns:
+        One set-up a change.
 
     Raises:
         RemedyError: If none of them applies.
@@ -154,5 +167,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001",),
+    explained_by=("DAT001", "OPT011"),
 )

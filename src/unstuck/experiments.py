@@ -1,0 +1,124 @@
+"""Which suspicions are tried, alone and together, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import final
+
+from unstuck.errors import RemedyError
+from unstuck.examine import Examination
+from unstuck.joint import try_together
+from unstuck.laboratory import Laboratory
+from unstuck.measure.comparison import LARGE, Comparison
+from unstuck.ranking import finding_of
+from unstuck.report import Finding, Outcome, Status
+from unstuck.rule import Aim, Rule
+from unstuck.trials import Tried, apply_remedy, trial
+
+
+@final
+class Experiments:
+    """The trials of one examination.
+
+    Attributes:
+        laboratory: Trains.
+        cures: Trials by the code of their rule.
+        notes: Why a remedy was not tried.
+    """
+
+    def __init__(self, examination: Examination, laboratory: Laboratory, announce: Callable[[str], None]) -> None:
+        """Start with no trials.
+
+        Args:
+            examination: Holds the measurements that remedies ask for.
+            laboratory: Trains, and holds the control.
+            announce: Told what is being tried.
+        """
+        self.laboratory = laboratory
+        self.cures: dict[str, Tried] = {}
+        self.notes: list[str] = []
+        self._examination, self._announce = examination, announce
+
+    def alone(self, rule: Rule, finding: Finding, comparison: Comparison | None) -> Finding:
+        """Try the remedy of one suspected rule.
+
+        Args:
+            rule: The rule.
+            finding: Its suspicion.
+            comparison: Where the run as given stands, where that could be measured.
+
+        Returns:
+            The finding: proven, refuted or left open; absent without a trial where nothing that the run was
+            compared with goes lower, so that there is nothing to gain.
+        """
+        if comparison is not None and _is_harmless(rule, comparison):
+            verdict = replace(finding.verdict, sentence=f"{finding.verdict.sentence} {_no_harm(comparison)}")
+            return replace(finding, outcome=Outcome.ABSENT, verdict=verdict)
+        if rule.remedy.apply is None or self.laboratory.exhausted:
+            return finding
+        try:
+            candidates = apply_remedy(rule, self._examination, self.laboratory.prepared.setup)
+        except RemedyError as reason:
+            self.notes.append(f"{rule.code}: the remedy was not tried: {reason}")
+            return finding
+        tried = trial(self.laboratory, comparison, rule, candidates, self._announce)
+        self.cures[rule.code] = tried
+        return finding_of(rule, finding.verdict, tried.trial)
+
+    def together(
+        self, rules: Iterable[Rule], findings: Mapping[str, Finding], comparison: Comparison | None
+    ) -> dict[str, Finding]:
+        """Where no remedy cured alone, see whether several do together.
+
+        Args:
+            rules: In the order of the guide.
+            findings: By code; those that were suspected and tried count.
+            comparison: Where the run as given stands.
+
+        Returns:
+            The findings that are proven so, by code.
+        """
+        suspects = [
+            rule
+            for rule in rules
+            if rule.code in self.cures
+            and rule.aim is Aim.TRAINING
+            and findings[rule.code].verdict.outcome is Outcome.PRESENT
+        ]
+        proven = any(finding.status is Status.CONFIRMED for finding in findings.values())
+        if proven or len(suspects) < 2 or self.laboratory.exhausted:
+            return {}
+        cures = try_together(self.laboratory, self._examination, comparison, suspects, self._announce)
+        self.cures.update(cures)
+        return {
+            rule.code: finding_of(rule, findings[rule.code].verdict, cures[rule.code].trial)
+            for rule in suspects
+            if rule.code in cures
+        }
+
+    def explain(self, findings: Mapping[str, Finding], comparison: Comparison) -> bool:
+        """Whether a proven cause, once cured, leaves nothing that falls short."""
+        return any(
+            findings[code].status is Status.CONFIRMED
+            and tried.after is not None
+            and comparison.shortfall_of(tried.after, tried.by_loss) < LARGE.value
+            for code, tried in self.cures.items()
+        )
+
+
+def _is_harmless(rule: Rule, comparison: Comparison) -> bool:
+    """Whether nothing goes lower, as far as learners of other kinds can tell."""
+    concerned = rule.aim is Aim.TRAINING and not rule.evidence_suffices
+    return concerned and comparison.can_clear and not comparison.training_is_large
+
+
+def _no_harm(comparison: Comparison) -> str:
+    best = comparison.best()
+    if comparison.settled:
+        return f"It does no harm: {comparison.settled}."
+    if best is None:
+        return "It does no harm: nothing that was compared goes lower on the training data and on held-out data."
+    return (
+        f"It does no harm: the largest shortfall, against {best.name}, is {max(0.0, best.shortfall):.0%} of the span."
+    )
