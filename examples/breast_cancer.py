@@ -3,7 +3,7 @@
     unstuck diagnose examples/breast_cancer.py
     unstuck diagnose examples/breast_cancer.py:vanishing_gradient
 
-`setup` trains well: about 97 of 100 tumours are told right. The functions after it each make one
+`setup` trains well: about 98 of 100 tumours are told right. The functions after it each make one
 mistake that people make with programs like this one.
 """
 

@@ -68,8 +68,8 @@ def targets_not_normalised() -> unstuck.Setup:
 
 
 def overfitting() -> unstuck.Setup:
-    """A wide network, no weight decay, 300 epochs, and 231 patients."""
-    return setup(model=partial(perceptron, width=256), epochs=300, weight_decay=0.0)
+    """A wide network, no weight decay, 150 epochs, and 231 patients."""
+    return setup(model=partial(perceptron, width=128), epochs=150, weight_decay=0.0)
 
 
 FAULTS = {

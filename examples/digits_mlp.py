@@ -3,7 +3,7 @@
     unstuck diagnose examples/digits_mlp.py
     unstuck diagnose examples/digits_mlp.py:learning_rate_too_high
 
-`setup` trains well: about 97 of 100 test digits are read right. The functions after it each make one
+`setup` trains well: about 96 of 100 test digits are read right. The functions after it each make one
 mistake that people make with programs like this one.
 """
 
@@ -60,7 +60,7 @@ def setup(
 
 
 def learning_rate_too_high() -> unstuck.Setup:
-    """A rate of 3 with momentum: the loss jumps about."""
+    """A rate of 3 with momentum: the loss jumps about, or becomes NaN."""
     return setup(learning_rate=3.0)
 
 

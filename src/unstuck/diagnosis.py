@@ -154,9 +154,9 @@ class Diagnosing:
         if first is not None and first.training_is_large:
             with self._part("trying what the first batch showed"):
                 self._try([rule for rule in quick if rule.aim is Aim.TRAINING], first)
-            if self._opened is not None and self._opened.explain(self._findings, first):
+            if self._is_explained(first):
                 self._questions = ask(first)[:1]
-                self._leave()
+                self._leave(self.rules)
                 return
         with self._part("comparing with copies of the model"):
             comparison = self._compare()
@@ -179,10 +179,10 @@ class Diagnosing:
             self._unchecked["MIS"] = Unchecked("mismatch with the test data", "no test data were given")
         return comparison
 
-    def _leave(self) -> None:
+    def _leave(self, rules: Iterable[Rule]) -> None:
         """Treat one cause, then examine again: what comes later in the guide is not tried behind a proven cause."""
         reason = "a proven cause explains the whole shortfall; treat it and examine again"
-        for rule in self.rules:
+        for rule in rules:
             untried = self._is_suspected(rule.code) and rule.code not in self.cures
             if untried or rule.code not in self._findings:
                 self._findings.pop(rule.code, None)
@@ -234,9 +234,17 @@ class Diagnosing:
                 self._tell(f"suspecting {rule.name}", finding.rule)
 
     def _try(self, rules: Iterable[Rule], comparison: Comparison | None) -> None:
+        """Try suspicions in the order of the guide, until a proven cause explains the whole shortfall."""
         for rule in rules:
-            if self._is_suspected(rule.code) and rule.code not in self._experiments().cures:
-                self._findings[rule.code] = self._experiments().alone(rule, self._findings[rule.code], comparison)
+            if not self._is_suspected(rule.code) or rule.code in self.cures:
+                continue
+            if rule.aim is Aim.TRAINING and comparison is not None and self._is_explained(comparison):
+                self._leave([rule])
+                continue
+            self._findings[rule.code] = self._experiments().alone(rule, self._findings[rule.code], comparison)
+
+    def _is_explained(self, comparison: Comparison) -> bool:
+        return self._opened is not None and self._opened.explain(self._findings, comparison)
 
     def _experiments(self) -> Experiments:
         """The trials, with a laboratory that is opened once there is something to try."""

@@ -11,11 +11,24 @@ A message has one grammar: what must be what; got what; do this.
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Any, Final, final
 
 
 class UnstuckError(Exception):
     """Anything that `unstuck` raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Come back from another process as it was; a foreign exception that it carries, as its text."""
+        held = {name: value for name, value in vars(self).items() if isinstance(value, str)}
+        cause = getattr(self, "cause", None)
+        return _restored, (type(self), str(self), held, None if cause is None else f"{type(cause).__name__}: {cause}")
+
+
+def _restored(kind: type[UnstuckError], message: str, held: dict[str, str], cause: str | None) -> UnstuckError:
+    error = kind.__new__(kind)
+    error.args = (message,)
+    vars(error).update(held if cause is None else {**held, "cause": RuntimeError(cause)})
+    return error
 
 
 def sentence(must: str, got: str, do: str) -> str:

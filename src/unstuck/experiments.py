@@ -10,7 +10,7 @@ from unstuck.errors import RemedyError
 from unstuck.examine import Examination
 from unstuck.joint import try_together
 from unstuck.laboratory import Laboratory
-from unstuck.measure.comparison import LARGE, Comparison
+from unstuck.measure.comparison import LARGE, MOST_OF_IT, SAME_MODEL, Comparison
 from unstuck.ranking import finding_of
 from unstuck.report import Finding, Outcome, Status
 from unstuck.rule import Aim, Rule
@@ -52,9 +52,12 @@ class Experiments:
             The finding: proven, refuted or left open; absent without a trial where nothing that the run was
             compared with goes lower, so that there is nothing to gain.
         """
-        if comparison is not None and _is_harmless(rule, comparison):
-            verdict = replace(finding.verdict, sentence=f"{finding.verdict.sentence} {_no_harm(comparison)}")
-            return replace(finding, outcome=Outcome.ABSENT, verdict=verdict)
+        if comparison is not None:
+            excuse = _is_harmless(rule, comparison) and _no_harm(comparison)
+            excuse = excuse or (_is_beside_the_point(rule, comparison) and _no_better(comparison))
+            if excuse:
+                verdict = replace(finding.verdict, sentence=f"{finding.verdict.sentence} {excuse}")
+                return replace(finding, outcome=Outcome.ABSENT, verdict=verdict)
         if rule.remedy.apply is None or self.laboratory.exhausted:
             return finding
         try:
@@ -111,6 +114,27 @@ def _is_harmless(rule: Rule, comparison: Comparison) -> bool:
     """Whether nothing goes lower, as far as learners of other kinds can tell."""
     concerned = rule.aim is Aim.TRAINING and not rule.evidence_suffices
     return concerned and comparison.can_clear and not comparison.training_is_large
+
+
+def _is_beside_the_point(rule: Rule, comparison: Comparison) -> bool:
+    """Whether the rule blames optimisation although the same model, optimised robustly, goes no lower."""
+    copy = comparison.best(SAME_MODEL)
+    return (
+        rule.code.startswith("OPT")
+        and copy is not None
+        and comparison.training_is_large
+        and copy.shortfall < LARGE.value
+        and copy.high < MOST_OF_IT.value * comparison.shortfall
+    )
+
+
+def _no_better(comparison: Comparison) -> str:
+    copy = comparison.best(SAME_MODEL)
+    assert copy is not None  # asked only where there is one
+    return (
+        "It is beside the point: the same model, trained robustly, goes no lower "
+        f"({max(0.0, copy.shortfall):.0%} of the span)."
+    )
 
 
 def _no_harm(comparison: Comparison) -> str:

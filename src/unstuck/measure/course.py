@@ -39,7 +39,7 @@ class Course:
         steps: Number of steps.
         non_finite_at: Step at which the loss was NaN or infinite, or -1.
         start: Loss at the start, the median of the first few; NaN where nothing is finite.
-        end: Mean loss over the last tenth, a few steps at least; infinite where the run ended in one that is not finite.
+        end: Mean loss over the last tenth, a few steps at least; infinite where the run ended in no finite one.
         highest: Highest loss after the start, smoothed over a few steps.
         early_noise: Standard deviation of one loss about its smooth course, over the first tenth.
         late_noise: Likewise over the second half.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, final
+from typing import Any, Final, final
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -52,6 +53,19 @@ class ModelRecipe:
     live_optimizer: Optimizer | None = None
     edits: tuple[Edit, ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process, but only whole.
+
+        Returns:
+            How to make it there.
+
+        Raises:
+            PicklingError: If the live objects carry what pickling would drop without a word.
+        """
+        if self.live is not None and _loses_something(self.live, self.live_optimizer):
+            raise pickle.PicklingError("hooks on parameters, or an optimizer's own attributes, do not travel")
+        return ModelRecipe, (self.factory, self.live, self.live_optimizer, self.edits)
+
     @property
     def draws_weights(self) -> bool:
         """Whether each seed starts from other weights."""
@@ -88,6 +102,29 @@ class ModelRecipe:
 
 
 _BUILT: Final[weakref.WeakSet[nn.Module]] = weakref.WeakSet()
+
+
+def _loses_something(model: nn.Module, optimizer: Optimizer | None) -> bool:
+    """Whether a pickled copy would lack hooks on parameters, or attributes or hooks of the optimizer."""
+    if any(_gradient_hooks(parameter) for parameter in model.parameters()):
+        return True
+    if optimizer is None:
+        return False
+    there = type(optimizer).__new__(type(optimizer))
+    there.__setstate__(optimizer.__getstate__())
+    lost = {name for name in vars(optimizer) if name not in vars(there) and not name.startswith("_warned")}
+    hooks = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
+    return bool(lost - {"step", "_opt_called"}) or any(hooks)  # those two are a scheduler's
+
+
+def _gradient_hooks(parameter: nn.Parameter) -> list[tuple[Callable[..., Any], Any]]:
+    """How to register a hook, with the hook, for each on a parameter's gradient."""
+    before = (parameter._backward_hooks or {}).values()
+    after = (getattr(parameter, "_post_accumulate_grad_hooks", None) or {}).values()
+    return [
+        *((nn.Parameter.register_hook, hook) for hook in before),
+        *((nn.Parameter.register_post_accumulate_grad_hook, hook) for hook in after),
+    ]
 
 
 def _built(factory: Callable[[], nn.Module]) -> nn.Module:
@@ -201,7 +238,5 @@ def _copy_gradient_hooks(parameter: nn.Parameter, memo: Memo) -> None:
     made = memo.get(id(parameter))
     if made is None:  # a module with its own way of being copied
         return
-    for hook in (parameter._backward_hooks or {}).values():
-        made.register_hook(private(hook, memo))
-    for hook in (getattr(parameter, "_post_accumulate_grad_hooks", None) or {}).values():
-        made.register_post_accumulate_grad_hook(private(hook, memo))
+    for register, hook in _gradient_hooks(parameter):
+        register(made, private(hook, memo))
