@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unstuck.setup.private import global_names
+from unstuck.setup.source import is_user_file
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, range, slice)
 _OPAQUE = (type, types.ModuleType, types.BuiltinFunctionType, types.CodeType)
@@ -51,6 +52,8 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, np.random.Generator):
         return [("state", repr(value.bit_generator.state))]
     if isinstance(value, types.FunctionType):
+        if not is_user_file(value.__code__.co_filename):  # what a library keeps for itself is not the user's
+            return []
         cells = [(f"cell{i}", cell.cell_contents) for i, cell in enumerate(value.__closure__ or ())]
         return [*cells, *((name, value.__globals__[name]) for name in global_names(value))]
     if isinstance(value, types.MethodType):

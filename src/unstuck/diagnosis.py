@@ -13,7 +13,7 @@ from typing import Any, Final, final
 from unstuck.errors import SetupError, UnstuckError
 from unstuck.examine import Examination
 from unstuck.experiments import Experiments
-from unstuck.guide import ask, branch_of
+from unstuck.guide import ask, branch_of, settled
 from unstuck.judgement import by_cost, chosen_rules, judged
 from unstuck.laboratory import Laboratory
 from unstuck.loop import evaluate, fit
@@ -286,13 +286,14 @@ class Diagnosing:
         if laboratory is not None and laboratory.exhausted:
             self._notes.append("the time budget was used up; a larger --budget allows more trials and seeds")
         present, ruled_out = ranked(list(self._findings.values()), self.rules)
-        branch = branch_of(present, self._questions)
+        questions = settled(self._questions, present) if complete else self._questions
+        branch = branch_of(present, questions)
         seconds = time.monotonic() - self._start
         trainings = 0 if laboratory is None else laboratory.trainings
         return Report(
-            sentence=error or sentence_of(branch, present, self._questions, complete),
+            sentence=error or sentence_of(branch, present, questions, complete),
             branch_taken=branch,
-            questions=self._questions,
+            questions=questions,
             findings=present,
             ruled_out=ruled_out,
             unchecked=tuple(self._unchecked.values()),

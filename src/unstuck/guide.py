@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Final
 
 from unstuck.measure.comparison import LARGE, LARGER_MODEL, MOST_OF_IT, SAME_MODEL, Comparison
 from unstuck.quantity import Quantity
 from unstuck.report import FAMILY_BRANCH, Branch, Finding, Outcome, Question, Status
+
+HELD_OUT_LARGE: Final = "Is the loss large on held-out training data?"
 
 
 def ask(comparison: Comparison) -> tuple[Question, ...]:
@@ -100,7 +104,7 @@ def gap(comparison: Comparison, upper: str, lower: str) -> Quantity:
 def is_held_out_large(comparison: Comparison) -> Question:
     """Is the loss larger on held-out samples of the training distribution?"""
     number = gap(comparison, "held_out", "training")
-    return _gap_question("Is the loss large on held-out training data?", number, comparison, "held_out", "training")
+    return _gap_question(HELD_OUT_LARGE, number, comparison, "held_out", "training")
 
 
 def is_test_large(comparison: Comparison) -> Question | None:
@@ -118,6 +122,31 @@ def _gap_question(text: str, number: Quantity, comparison: Comparison, upper: st
     names = upper.replace("_", "-"), lower.replace("_", "-")
     because = f"{high:.3g} on the {names[0]} data against {base:.3g} on the {names[1]} data"
     return Question(text, Outcome.PRESENT if large else Outcome.ABSENT, number, LARGE, because)
+
+
+def settled(questions: tuple[Question, ...], findings: tuple[Finding, ...]) -> tuple[Question, ...]:
+    """The way through the guide once the trials are in.
+
+    A gap to held-out data that no remedy closes is natural for these data, and the way goes on past it; one that a
+    remedy closes is overfitting, and the way ends there.
+
+    Args:
+        questions: As answered by the comparison.
+        findings: Ranked.
+
+    Returns:
+        The questions, that of the gap settled.
+    """
+    codes = {finding.rule.code[:3]: finding.status for finding in findings}
+    for number, question in enumerate(questions):
+        if question.text != HELD_OUT_LARGE or question.answer is not Outcome.PRESENT:
+            continue
+        if "GEN" in codes:
+            return questions[: number + 1] if codes["GEN"] is Status.CONFIRMED else questions
+        because = f"{question.because}; no remedy that was tried closes this gap, so it is taken for natural"
+        natural = replace(question, answer=Outcome.ABSENT, because=because)
+        return (*questions[:number], natural, *questions[number + 1 :])
+    return questions
 
 
 def branch_of(findings: tuple[Finding, ...], questions: tuple[Question, ...]) -> Branch:

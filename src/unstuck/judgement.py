@@ -9,7 +9,7 @@ from typing import Any
 from unstuck import rules as rule_folder
 from unstuck.catalogue import entry
 from unstuck.examine import Examination, requests
-from unstuck.guide import ask, branch_of
+from unstuck.guide import ask, branch_of, settled
 from unstuck.measure.comparison import Comparison
 from unstuck.measure.preparation import Trained
 from unstuck.measure.protocol import Unmeasured
@@ -65,6 +65,7 @@ def replay(report: Report) -> Report:
     comparison = examination.get(Comparison)
     questions = report.questions if isinstance(comparison, Unmeasured) else ask(comparison)
     present, ruled_out = ranked(findings, everything)
+    questions = settled(questions, present)
     branch = branch_of(present, questions)
     return replace(
         report,

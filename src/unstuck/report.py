@@ -7,7 +7,6 @@ pure functions of it (`unstuck.render`).
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,7 +164,7 @@ class Trial:
         gain: What the remedy gains, as a share of the span from the best constant prediction to the lowest score
             known, with its interval over seeds; decides the outcome.
         closed: What the remedy gains, as a share of what the set-up as given falls short of that lowest score:
-            1 closes all; NaN where that is not known.
+            1 closes all; None where that is not known.
         curves: Curves of control and remedy.
         seconds: Wall time.
         together_with: Codes of the rules whose remedies were applied along with it, each of them necessary.
@@ -180,7 +179,7 @@ class Trial:
     before: tuple[float, ...]
     after: tuple[float, ...]
     gain: Quantity
-    closed: float = math.nan
+    closed: float | None = None
     curves: tuple[Curve, ...] = ()
     seconds: float = 0.0
     together_with: tuple[str, ...] = ()

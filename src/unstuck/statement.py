@@ -48,8 +48,6 @@ def _proven(finding: Finding) -> str:
 
 
 def _healthy(questions: tuple[Question, ...]) -> str:
-    asked = {question.text: question for question in questions}
-    natural = any(q.answer is Outcome.PRESENT for q in asked.values())
-    if natural:
+    if any("natural" in question.because for question in questions):
         return "Nothing wrong was found: it trains, and the gap to held-out data is one that no remedy tried closes."
     return "Nothing wrong was found: it trains as low as anything it was compared with, and holds up on held-out data."

@@ -57,8 +57,7 @@ The cause
     as given                2.305      2.331      2.299
     with the remedy       0.04121    0.03899    0.04233
 
-  The remedy closes 98 % of the shortfall [97 %, 99.7 %]: the cause is
-  confirmed.
+  The remedy gains 98 % of the span [97 %, 99.7 %]: the cause is confirmed.
 
           as given, seed 0                     with the remedy, seed 0
           2.31 → 2.18                          2.3 → 0.0423
@@ -90,7 +89,7 @@ Ruled out
 
   SET001 target-shape-broadcast          1, equal to 1, losses a sample
   SET002 probabilities-into-logits-loss  0 %, below 99, rows that sum to 1
-  OPT002 learning-rate-too-low           its remedy closes -13 % [-20 %, -4 %]
+  OPT002 learning-rate-too-low           its remedy gains -13 % of the span [-2…
 
 Not checked, and why
 
@@ -146,7 +145,7 @@ Ruled out
 
   SET001 target-shape-broadcast          1, equal to 1, losses a sample
   SET002 probabilities-into-logits-loss  0 %, below 99, rows that sum to 1
-  OPT002 learning-rate-too-low           its remedy closes -13 % [-20 %, -4 %]
+  OPT002 learning-rate-too-low           its remedy gains -13 % of the span [-2…
 
 What it took
 

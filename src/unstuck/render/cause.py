@@ -149,6 +149,22 @@ OUTCOME_WORDS: Final[dict[Outcome, tuple[str, Style]]] = {
 }
 
 
+def gained(trial: Trial) -> str:
+    """What a remedy achieved, with a verb: "closes 97 % of the shortfall; 66 % of the span [62 %, 69 %]".
+
+    Args:
+        trial: The trial.
+
+    Returns:
+        The shortfall closed where it is known, and the gain with its interval over seeds.
+    """
+    interval = f" {spread(trial.gain, as_share=True)}" if trial.gain.interval else ""
+    gain = f"gains {share(trial.gain.value)} of the span{interval}"
+    if trial.closed is None or trial.outcome is Outcome.ABSENT:
+        return gain
+    return f"closes {share(trial.closed)} of the shortfall and {gain}"
+
+
 def proof(trial: Trial, width: int, indent: str = "  ") -> list[Line]:
     """A trial: the score per seed before and after, the gain with its interval, both curves.
 
@@ -168,9 +184,14 @@ def proof(trial: Trial, width: int, indent: str = "  ") -> list[Line]:
     lines += wrap([Span(facts, "dim")], width, indent)
     lines += [EMPTY, *_per_seed(trial, width, inner), EMPTY]
     words, style = OUTCOME_WORDS[trial.outcome]
-    closed = f"The remedy closes {share(trial.gain.value)} of the shortfall"
-    interval = f" {spread(trial.gain, as_share=True)}" if trial.gain.interval else ""
-    lines += wrap([closed, interval, ": ", Span(words + ".", style)], width, indent)
+    lines += wrap([f"The remedy {gained(trial)}: ", Span(words + ".", style)], width, indent)
+    if trial.together_with:
+        others = clean(", ".join(trial.together_with), 160)
+        lines += wrap(
+            [f"It takes all of them: this remedy together with that of {others}; each was left out once."],
+            width,
+            indent,
+        )
     if trial.note:
         lines += wrap([Span(clean(trial.note, 320), "dim")], width, indent)
     curves, styles = _panels(trial)

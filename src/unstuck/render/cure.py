@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from unstuck.render import plot
-from unstuck.render.cause import diff, title
-from unstuck.render.figures import share, spread
+from unstuck.render.cause import diff, gained, title
 from unstuck.render.guide import branch_style
 from unstuck.render.lines import EMPTY, Line, Span, clean, line, wrap
 from unstuck.render.page import INDENT, command_lines
@@ -55,9 +54,7 @@ def _step(index: int, report: Report, width: int) -> list[Line]:
         return lines + wrap([clean(cause.remedy, 240) or "No remedy was tried."], width, inner)
     lines += wrap([clean(trial.remedy, 240)], width, inner)
     lines += diff(trial.changes, width, inner)
-    interval = f" {spread(trial.gain, as_share=True)}" if trial.gain.interval else ""
-    closed = f"closes {share(trial.gain.value)} of the shortfall{interval}"
-    return lines + wrap([Span(closed, "dim")], width, inner)
+    return lines + wrap([Span(gained(trial), "dim")], width, inner)
 
 
 def _curve(label: str, losses: Sequence[float]) -> Curve:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
 from unstuck.render import plot
-from unstuck.render.cause import diff, measured, proof, title
-from unstuck.render.figures import against, amount, duration, share, spread
+from unstuck.render.cause import diff, gained, measured, proof, title
+from unstuck.render.figures import against, amount, duration
 from unstuck.render.guide import branch_style, tree
 from unstuck.render.lines import EMPTY, Line, Span, Style, cells, clean, line, pad, shorten, wrap
 from unstuck.report import Applies, Branch, Finding, Outcome, Report, Status
@@ -18,7 +19,7 @@ MARKS: Final[dict[Style, str]] = {"well": "✓", "sick": "✗", "doubt": "?"}
 
 HOW_FREELY: Final = {
     Applies.SAFE: "`unstuck treat` makes this change by itself.",
-    Applies.OPT_IN: "This changes more than the training: look at it before you take it over.",
+    Applies.OPT_IN: "`unstuck treat` makes this change too; see first whether you want it: it is a trade.",
     Applies.ADVICE: "`unstuck` does not make this change: the line is yours to edit.",
 }
 
@@ -81,9 +82,7 @@ def _other(finding: Finding, width: int) -> list[Line]:
     lines = [title(finding, width, INDENT), *wrap([clean(finding.verdict.sentence, 200)], width, inner)]
     tail: list[Span | str] = []
     if finding.trial is not None:
-        gain = finding.trial.gain
-        interval = f" {spread(gain, as_share=True)}" if gain.interval else ""
-        tail.append(f"Its remedy closes {share(gain.value)} of the shortfall{interval}. ")
+        tail.append(f"Its remedy {gained(finding.trial)}. ")
     if relation := _relation(finding):
         tail.append(Span(f"({relation}) ", "doubt"))
     if finding.remedy:
@@ -106,9 +105,8 @@ def _columns(subjects: Sequence[str]) -> int:
 def _deciding_number(finding: Finding) -> str:
     trial = finding.trial
     if trial is not None and trial.outcome is Outcome.ABSENT:
-        interval = f" {spread(trial.gain, as_share=True)}" if trial.gain.interval else ""
-        return f"its remedy closes {share(trial.gain.value)}{interval}"
-    if not finding.evidence:
+        return f"its remedy {gained(trial)}"
+    if not finding.evidence or math.isnan(finding.evidence[0].quantity.value):
         return finding.verdict.sentence
     evidence = finding.evidence[0]
     comparison = f" {against(evidence.quantity, evidence.limit)}," if evidence.limit is not None else ""

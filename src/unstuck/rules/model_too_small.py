@@ -12,8 +12,8 @@ held-out data alike. Two units in a hidden layer, for one, leave everything behi
 ## How it is measured
 The user's own network is trained from sound starts by Adam at several rates on standardised inputs; so is a copy with
 hidden layers eight times as wide; and reference learners (linear, gradient boosting, a small network) are fitted. The
-suspicion is raised if the first closes less than half of the shortfall of the run as given and the larger copy goes
-lower than the run as given by a tenth of the span. It is tested by widening the network, with everything else as
+suspicion is raised if the larger copy goes lower than the run as given by a tenth of the span, and lower than the
+first by a fifth. It is tested by widening the network, with everything else as
 given, by 2, 4, 8 and 16, and is confirmed if training and held-out loss both fall.
 
 ## Remedy
@@ -39,14 +39,20 @@ from unstuck import patients
 from unstuck.edits.widening import narrowed, widened
 from unstuck.errors import RemedyError
 from unstuck.measure.comparison import LARGE, LARGER_MODEL, SAME_MODEL, Comparator, Comparison
+from unstuck.measure.comparison import shortfall as missing
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
 
-MOST_OF_IT: Final = Threshold(
-    0.5, "share of the shortfall", "majority: beyond it optimisation explains more than the size does"
+STILL_SHORT: Final = Threshold(
+    0.2,
+    "share of the span from the best constant to the larger model",
+    "twice what counts as a large shortfall, since the copy and the larger model are two trainings",
 )
+
+MOST_OF_IT: Final = 0.5
+"""Share of the shortfall from which the same model explains more than everything else together."""
 
 FACTORS: Final = (2, 4, 8, 16)
 FAULT: Final = 2
@@ -65,23 +71,44 @@ def judge(comparison: Comparison) -> Verdict:
         return Verdict(Outcome.ABSENT, sentence, (shortfall,))
     if same is None:
         return Verdict(Outcome.UNDECIDED, "The same model could not be trained robustly.", (shortfall,))
-    share = same.shortfall / best.shortfall
-    name = "shortfall against the same model, robustly trained / largest shortfall"
-    copy = Evidence(Quantity(name, share), MOST_OF_IT)
-    if share >= MOST_OF_IT.value:
-        sentence = f"The same model, robustly trained, closes {share:.0%} of the shortfall: it is large enough."
-        return Verdict(Outcome.ABSENT, sentence, (copy, shortfall))
+    copy = _shortfall("shortfall against the same model, robustly trained", same, LARGE)
     if larger is None:
+        if same.shortfall >= MOST_OF_IT * best.shortfall:
+            sentence = "The same model, robustly trained, closes most of the shortfall: it is large enough."
+            return Verdict(Outcome.ABSENT, sentence, (copy, shortfall))
         sentence = "Other learners go lower than this model can, but no larger version of it could be trained."
         return Verdict(Outcome.UNDECIDED, sentence, (shortfall, copy))
+    short = still_short(comparison)
+    left = Evidence(
+        Quantity("shortfall of the same model, robustly trained, against the model enlarged", short), STILL_SHORT
+    )
     gain = _shortfall("shortfall against the model enlarged", larger, LARGE)
-    if larger.shortfall >= LARGE.value and larger.low > 0.0:
-        sentence = (
-            f"The model enlarged closes {larger.shortfall / best.shortfall:.0%} of the shortfall, the same model "
-            f"{max(0.0, share):.0%}."
-        )
-        return Verdict(Outcome.PRESENT, sentence, (gain, copy))
-    return Verdict(Outcome.ABSENT, "A larger version of the model does not go lower either.", (gain, copy))
+    if short >= STILL_SHORT.value and larger.shortfall >= LARGE.value and larger.low > 0.0:
+        sentence = f"Trained as well as it can be, the model stays {short:.0%} of the span above the model enlarged."
+        return Verdict(Outcome.PRESENT, sentence, (left, gain))
+    sentence = "A larger version of the model does not go clearly lower than this one can."
+    return Verdict(Outcome.ABSENT, sentence, (left, gain))
+
+
+def still_short(comparison: Comparison) -> float:
+    """What the same model, robustly trained, falls short of the larger one: the smaller of the two splits.
+
+    Args:
+        comparison: Holds both.
+
+    Returns:
+        Share of the span, on the scale (loss or error) on which it is larger; 0 where they cannot be compared.
+    """
+    found = [0.0]
+    for same in comparison.comparators:
+        for larger in comparison.comparators:
+            if (same.kind, larger.kind) == (SAME_MODEL, LARGER_MODEL) and same.scale == larger.scale:
+                by_loss = same.scale == "loss"
+                training = comparison.constant_training if by_loss else 1.0
+                held_out = comparison.constant_held_out if by_loss else 1.0
+                on_training = missing(same.training, larger.training, training)
+                found.append(min(on_training, missing(same.held_out, larger.held_out, held_out)))
+    return max(found)
 
 
 def _shortfall(name: str, comparator: Comparator, limit: Threshold) -> Evidence:

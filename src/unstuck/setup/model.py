@@ -146,6 +146,7 @@ def _built(factory: Callable[[], nn.Module]) -> nn.Module:
             "Build it inside the function, or pass the network itself.",
         )
     _BUILT.add(model)
+    _run_eagerly(model)
     return model
 
 
@@ -160,10 +161,13 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def _run_eagerly(model: nn.Module) -> None:
-    """Forget what `model.compile()` made, in every module."""
-    for module in model.modules():
+    """Undo `torch.compile` in every module inside: compiling each of many short runs would outlast the runs."""
+    for module in list(model.modules()):
         if getattr(module, "_compiled_call_impl", None) is not None:
             module._compiled_call_impl = None
+        for name, child in module._modules.items():
+            if child is not None and isinstance(getattr(child, "_orig_mod", None), nn.Module):
+                module._modules[name] = unwrapped(child)
 
 
 def copy_together(
