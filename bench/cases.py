@@ -1,7 +1,7 @@
 """Every patient of the benchmark: real programs, faults injected into healthy bases, and the healthy ones."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Literal
 
@@ -9,7 +9,7 @@ from bench.bases import BASES
 from bench.healthy import HEALTHY
 from bench.programs import programs
 from unstuck import Setup
-from unstuck.rule import Rule
+from unstuck.rule import Aim, Rule
 from unstuck.rules import load
 
 Group = Literal["program", "injected", "healthy", "base", "repaired"]
@@ -33,6 +33,17 @@ def inject(rule: Rule, base: Callable[[], Setup]) -> Setup:
     """A base with the fault of a rule."""
     assert rule.fault is not None
     return rule.fault(base())
+
+
+def healthy_twin(rule: Rule, base: Callable[[], Setup]) -> Setup:
+    """The base itself; for a fault that takes samples away, which no remedy brings back, the base on what is left.
+
+    That twin stops at its best validation epoch: as well as the same network can do on those samples.
+    """
+    given = base()
+    if rule.aim is not Aim.HELD_OUT:
+        return given
+    return replace(given, train=inject(rule, base).train, early_stopping=True)
 
 
 @cache
@@ -62,7 +73,7 @@ def cases() -> dict[str, Case]:
                 "injected",
                 (rule.code,),
                 partial(inject, rule, base.setup),
-                base.setup,
+                partial(healthy_twin, rule, base.setup),
             )
             for rule in load()
             if rule.fault is not None

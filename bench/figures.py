@@ -74,7 +74,7 @@ def figures(outcomes: Sequence[Outcome]) -> Figures:
         wrong_confident=share(
             bool(outcome.confirmed) and outcome.confirmed[0] not in outcome.truth for outcome in counted
         ),
-        cured=share(outcome.closed >= CURED for outcome in sick),
+        cured=share(outcome.closed >= CURED for outcome in sick if math.isfinite(outcome.closed)),
         randomly_cured=share(
             outcome.random_closed >= CURED for outcome in sick if math.isfinite(outcome.random_closed)
         ),

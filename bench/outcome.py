@@ -128,11 +128,18 @@ def examine(id: str, floor: bool = True) -> Outcome:
     cure = unstuck.treat(setup, budget=2.0 * BUDGET)
     outcome = _told(blank, cure.steps[0])
     assert yardstick is not None
+    if not _curable(case):
+        return outcome
     outcome = replace(outcome, closed=yardstick.closed(cure.setup) if cure.setup is not setup else 0.0)
     if floor:
         trainings = max(1, cure.steps[0].cost.trainings)
         outcome = replace(outcome, random_closed=_random(case, setup, yardstick, trainings))
     return outcome
+
+
+def _curable(case: Case) -> bool:
+    """Whether any of the true causes has a remedy that can be run; better data or labels cannot be made here."""
+    return any(rule.code in case.truth and rule.remedy.apply is not None for rule in load())
 
 
 def _told(outcome: Outcome, report: Report) -> Outcome:

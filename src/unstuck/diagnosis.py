@@ -14,7 +14,7 @@ from unstuck.errors import SetupError, UnstuckError
 from unstuck.examine import Examination
 from unstuck.experiments import Experiments
 from unstuck.guide import ask, branch_of, settled
-from unstuck.judgement import by_cost, chosen_rules, judged
+from unstuck.judgement import by_cost, causes_first, chosen_rules, judged
 from unstuck.laboratory import Laboratory
 from unstuck.loop import evaluate, fit
 from unstuck.measure.comparison import Comparison, LearnerComparison
@@ -234,8 +234,11 @@ class Diagnosing:
                 self._tell(f"suspecting {rule.name}", finding.rule)
 
     def _try(self, rules: Iterable[Rule], comparison: Comparison | None) -> None:
-        """Try suspicions in the order of the guide, until a proven cause explains the whole shortfall."""
-        for rule in rules:
+        """Try suspicions in the order of the guide, until a proven cause explains the whole shortfall.
+
+        What may be but a consequence of another suspicion comes after it.
+        """
+        for rule in causes_first([rule for rule in rules if self._is_suspected(rule.code)]):
             if not self._is_suspected(rule.code) or rule.code in self.cures:
                 continue
             if rule.aim is Aim.TRAINING and comparison is not None and self._is_explained(comparison):

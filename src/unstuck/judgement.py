@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -118,3 +118,21 @@ def _deepest(kind: Any) -> float:
         return own
     needs = requests(measure).values()
     return max([own, *(_deepest(need) for need in needs if isinstance(need, type))])
+
+
+def causes_first(rules: Sequence[Rule]) -> list[Rule]:
+    """Order suspected rules so that each comes after those that may explain it, else as they are.
+
+    Args:
+        rules: In the order of the guide.
+
+    Returns:
+        All of them.
+    """
+    left, ordered = list(rules), list[Rule]()
+    while left:
+        codes = {rule.code for rule in left}
+        free = next((rule for rule in left if not codes & set(rule.explained_by)), left[0])
+        ordered.append(free)
+        left.remove(free)
+    return ordered

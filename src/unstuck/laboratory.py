@@ -12,6 +12,7 @@ from typing import Final, final
 
 from unstuck.errors import UnstuckError
 from unstuck.loop import Run, fit
+from unstuck.loop.batched import fit_together
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.scores import Scores, scores_of
 from unstuck.measure.task import Task
@@ -19,6 +20,10 @@ from unstuck.setup import Setup
 
 WORTH_PROCESSES: Final = 12.0
 """Seconds of training from which worker processes are started; starting two takes four (a bare `import torch`)."""
+
+
+WORTH_BATCHING: Final = 4
+"""Runs from which one batched run is quicker than one after the other (measured in `loop.batched`)."""
 
 
 @final
@@ -105,7 +110,9 @@ class Laboratory:
             What came of each; an error where it could not be trained, and for what the time did not allow.
         """
         missing = [(setup, seed) for setup, seed in wanted if (id(setup), seed) not in self._results]
-        done = self._in_processes(missing) or [self._one(setup, seed) for setup, seed in missing]
+        done = self._batched(missing) or self._in_processes(missing)
+        if done is None:
+            done = [self._one(setup, seed) for setup, seed in missing]
         for (setup, seed), result in zip(missing, done, strict=True):
             self._results[id(setup), seed] = (setup, result)
         return [self._results[id(setup), seed][1] for setup, seed in wanted]
@@ -115,6 +122,16 @@ class Laboratory:
             return UnstuckError("the time budget was used up before it was tried")
         self.trainings += 1
         return _train(self.prepared, self._task, setup, seed, self._limit(), self._steps)
+
+    def _batched(self, missing: Sequence[tuple[Setup, int]]) -> list[Attempt | UnstuckError] | None:
+        """As one batched run; None where that is not worth it, or where the set-ups do not allow it."""
+        if len(missing) < WORTH_BATCHING or self.exhausted:
+            return None
+        runs = fit_together(missing, seconds=self._limit(), steps=self._steps)
+        if runs is None:
+            return None
+        self.trainings += len(runs)
+        return [Attempt(run, scores_of(self.prepared, self._task, run.setup, run.model)) for run in runs]
 
     def _limit(self) -> float:
         return max(0.2, min(self._run_seconds, self._deadline - time.monotonic()))
@@ -132,7 +149,7 @@ class Laboratory:
                 delayed(_train)(self.prepared, self._task, setup, seed, self._limit(), self._steps)
                 for setup, seed in missing
             )
-        except (pickle.PicklingError, TypeError, AttributeError, OSError):
+        except (pickle.PicklingError, TypeError, AttributeError, OSError, RuntimeError):
             self._processes = 1  # something in the set-up belongs to this process
             return None
         self.trainings += len(missing)

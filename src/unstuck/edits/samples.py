@@ -38,15 +38,15 @@ def fewer_samples(setup: Setup, share: float, least: int) -> Setup:
     return replace(setup, train=train.subset(order[:kept].sort().values))
 
 
-def with_wrong_targets(setup: Setup, share: float) -> Setup:
+def with_wrong_targets(setup: Setup, share: float, noise: float) -> Setup:
     """Make a share of the training targets wrong; held-out ones stay right.
 
-    Classes become another class, yes becomes no; numbers get noise of the same deviation as if that share of their
-    variance were noise.
+    Classes become another class, yes becomes no; numbers get noise.
 
     Args:
         setup: What is trained.
-        share: Of the targets, or of the variance.
+        share: Of the classes that become wrong.
+        noise: Deviation of the noise on numbers, over their own.
 
     Returns:
         The changed set-up.
@@ -57,7 +57,7 @@ def with_wrong_targets(setup: Setup, share: float) -> Setup:
     train = _stacked(setup)
 
     def change(samples: Any) -> Any:
-        return replace_targets(samples, _wrong(split_batch(samples)[2], share))
+        return replace_targets(samples, _wrong(split_batch(samples)[2], share, noise))
 
     return replace(setup, train=train.mapped(change))
 
@@ -68,7 +68,7 @@ def _stacked(setup: Setup) -> StackedData:
     return setup.train
 
 
-def _wrong(targets: Any, share: float) -> Tensor:
+def _wrong(targets: Any, share: float, noise: float) -> Tensor:
     if not isinstance(targets, Tensor):
         raise RemedyError(f"targets must be a tensor to be changed; got {type(targets).__name__}")
     generator = torch.Generator().manual_seed(SEED)
@@ -83,6 +83,6 @@ def _wrong(targets: Any, share: float) -> Tensor:
         one_hot = targets.dim() == 2 and targets.shape[1] > 1 and bool((targets.sum(1) == 1).all())
         other = targets.roll(1, dims=1) if one_hot else 1.0 - targets
         return torch.where(rows.reshape(-1, *[1] * (targets.dim() - 1)), other, targets)
-    noise = torch.randn(targets.shape, generator=generator)
-    noisy: Tensor = targets + (share / (1.0 - share)) ** 0.5 * targets.std(0, keepdim=True) * noise
+    draws = torch.randn(targets.shape, generator=generator)
+    noisy: Tensor = targets + noise * targets.std(0, keepdim=True) * draws
     return noisy

@@ -267,7 +267,9 @@ def _on_loss(
     on_training = shortfall(given.training.loss, training, base.constant_training)
     on_held_out = shortfall(given.held_out.loss, held_out, base.constant_held_out)
     span = max(base.constant_held_out - held_out, 1e-12)
-    noise = math.hypot(_known(given.held_out.standard_error), _known(standard_error)) / span
+    # Worse than a constant on its own training data is a failure, however much its loss scatters over batches.
+    scatter = 0.0 if given.training.loss > base.constant_training else _known(given.held_out.standard_error)
+    noise = math.hypot(scatter, _known(standard_error)) / span
     if min(on_training, on_held_out) >= FURTHEST:  # capped; the noise is to be held against the distance itself
         noise = min(noise, FURTHEST * noise * span / max(given.held_out.loss - held_out, 1e-12))
     return _comparator(name, kind, "loss", training, held_out, min(on_training, on_held_out), noise)

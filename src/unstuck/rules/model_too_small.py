@@ -36,6 +36,7 @@ from __future__ import annotations
 from typing import Final
 
 from unstuck import patients
+from unstuck.edits.passes import shapes
 from unstuck.edits.widening import narrowed, widened
 from unstuck.errors import RemedyError
 from unstuck.measure.comparison import LARGE, LARGER_MODEL, SAME_MODEL, Comparator, Comparison
@@ -116,7 +117,20 @@ def _shortfall(name: str, comparator: Comparator, limit: Threshold) -> Evidence:
 
 
 def shrink_layers(setup: Setup) -> Setup:
-    """Leave every hidden layer two units."""
+    """Leave every hidden layer two units.
+
+    Args:
+        setup: What is trained.
+
+    Returns:
+        The changed set-up.
+
+    Raises:
+        RemedyError: If there are no more outputs than that, for which two units may well be enough.
+    """
+    outputs = max((shape[1] if len(shape) > 1 else 1 for shape in shapes(setup)), default=0)
+    if outputs <= FAULT:
+        raise RemedyError(f"with {outputs} outputs, {FAULT} units may well be enough")
     return narrowed(setup, FAULT)
 
 
