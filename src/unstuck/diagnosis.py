@@ -241,10 +241,19 @@ class Diagnosing:
         for rule in causes_first([rule for rule in rules if self._is_suspected(rule.code)]):
             if not self._is_suspected(rule.code) or rule.code in self.cures:
                 continue
-            if rule.aim is Aim.TRAINING and comparison is not None and self._is_explained(comparison):
+            explained = rule.aim is Aim.TRAINING and comparison is not None and self._is_explained(comparison)
+            if explained or self._is_mere_consequence(rule):
                 self._leave([rule])
                 continue
             self._findings[rule.code] = self._experiments().alone(rule, self._findings[rule.code], comparison)
+
+    def _is_mere_consequence(self, rule: Rule) -> bool:
+        """Whether a cause that is proven by its evidence alone explains the rule: no trial could tell more."""
+        return any(
+            cause.evidence_suffices and self._is_suspected(cause.code)
+            for cause in self.rules
+            if cause.code in rule.explained_by
+        )
 
     def _is_explained(self, comparison: Comparison) -> bool:
         return self._opened is not None and self._opened.explain(self._findings, comparison)

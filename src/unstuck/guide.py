@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from unstuck.measure.comparison import LARGE, LARGER_MODEL, MOST_OF_IT, SAME_MODEL, Comparison
+from unstuck.measure.gap import gap
 from unstuck.quantity import Quantity
 from unstuck.report import FAMILY_BRANCH, Branch, Finding, Outcome, Question, Status
 
@@ -79,26 +80,6 @@ def _closes(comparison: Comparison, kind: str, text: str) -> Question:
     answer = Outcome.PRESENT if share >= MOST_OF_IT.value else Outcome.ABSENT
     because = f"{copy.name} reaches {copy.training:.3g} on the training data ({copy.scale})"
     return Question(text, answer, number, MOST_OF_IT, because)
-
-
-def gap(comparison: Comparison, upper: str, lower: str) -> Quantity:
-    """The loss on one split above that on another, as a share of the span from the best constant down.
-
-    Args:
-        comparison: Where the run as given stands.
-        upper: The split with the larger loss, such as "held_out".
-        lower: The other, such as "training".
-
-    Returns:
-        The share, with an interval from the spread over batches.
-    """
-    high, low = getattr(comparison.given, upper), getattr(comparison.given, lower)
-    constant = comparison.constant_held_out
-    span = max(constant - min(comparison.lowest("held_out"), low.loss), 1e-12)
-    value = (high.loss - low.loss) / span
-    noise = 2.0 * math.hypot(high.standard_error, low.standard_error) / span
-    name = f"({upper.replace('_', '-')} − {lower.replace('_', '-')} loss) / span from the best constant"
-    return Quantity(name, value, "1", value - noise, value + noise)
 
 
 def is_held_out_large(comparison: Comparison) -> Question:

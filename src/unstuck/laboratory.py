@@ -7,12 +7,12 @@ import os
 import pickle
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, final
 
 from unstuck.errors import UnstuckError
 from unstuck.loop import Run, fit
-from unstuck.loop.batched import fit_together
+from unstuck.loop.batched import can_train_together, fit_together
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.scores import Scores, scores_of
 from unstuck.measure.task import Task
@@ -66,13 +66,15 @@ class Laboratory:
         self._steps: int | None = None
         self._expected = 0.0
         self._processes = max(1, min(8, os.cpu_count() or 1))
-        # The set-up is kept beside its result, so that its id stays its own.
+        # Set-ups are kept beside what came of them, so that the ids of their parts stay their own.
+        self._runs: dict[tuple[int, ...], tuple[Setup, Run]] = {}
         self._results: dict[tuple[int, int], tuple[Setup, Attempt | UnstuckError]] = {}
 
     def keep(self, run: Run, scores: Scores) -> None:
         """Remember the run as given, and cut every other to its length where it was cut short by time."""
         given = self.prepared.setup
         self._results[id(given), run.setup.seed] = (given, Attempt(run, scores))
+        self._runs[_what_is_trained(given, run.setup.seed)] = (given, run)
         self._expected = run.record.seconds
         if run.record.stopped == "time":
             self._steps = len(run.losses)
@@ -109,13 +111,30 @@ class Laboratory:
         Returns:
             What came of each; an error where it could not be trained, and for what the time did not allow.
         """
+        for setup, seed in wanted:
+            self._score_again(setup, seed)
         missing = [(setup, seed) for setup, seed in wanted if (id(setup), seed) not in self._results]
         done = self._batched(missing) or self._in_processes(missing)
         if done is None:
             done = [self._one(setup, seed) for setup, seed in missing]
         for (setup, seed), result in zip(missing, done, strict=True):
             self._results[id(setup), seed] = (setup, result)
+            if isinstance(result, Attempt):
+                self._runs[_what_is_trained(setup, seed)] = (setup, result.run)
         return [self._results[id(setup), seed][1] for setup, seed in wanted]
+
+    def at_once(self, setups: Sequence[Setup]) -> int:
+        """How many of some set-ups to train before looking at the first: all where they cost little more than one."""
+        if len(setups) >= WORTH_BATCHING and can_train_together(setups):
+            return len(setups)
+        return self._processes if self._expected * self._processes >= WORTH_PROCESSES else 1
+
+    def _score_again(self, setup: Setup, seed: int) -> None:
+        """A set-up that differs only in the splits it is scored on needs no new run."""
+        known = self._runs.get(_what_is_trained(setup, seed))
+        if known is not None and (id(setup), seed) not in self._results:
+            scores = scores_of(self.prepared, self._task, setup, known[1].model)
+            self._results[id(setup), seed] = (setup, Attempt(known[1], scores))
 
     def _one(self, setup: Setup, seed: int) -> Attempt | UnstuckError:
         if self.exhausted:
@@ -154,6 +173,12 @@ class Laboratory:
             return None
         self.trainings += len(missing)
         return found
+
+
+def _what_is_trained(setup: Setup, seed: int) -> tuple[int, ...]:
+    """The ids of everything that a run depends on; the test split is no part of it."""
+    parts = [getattr(setup, part.name) for part in fields(setup) if part.name not in ("test", "seed", "described")]
+    return (seed, *(hash(part) if isinstance(part, (bool, int, str)) else id(part) for part in parts))
 
 
 def _train(

@@ -30,6 +30,9 @@ HOPELESS: Final = 0.03
 NEARLY: Final = 0.9
 """Among several changes, the smallest that gains at least this share of the best one is kept."""
 
+ENOUGH: Final = 0.02
+"""Share of the span that a change may leave for larger ones not to be tried: a fifth of what counts as large."""
+
 CURVE_POINTS: Final = 120
 
 GAIN: Final = "gain, as a share of the span from the best constant to the lowest known"
@@ -84,16 +87,9 @@ def trial(
     """
     start = time.monotonic()
     says, given = rule.remedy.says, laboratory.prepared.setup
-    first = given.seed
     gauge = Gauge(comparison, rule.aim, loss_compares(given, candidates))
     announce(says if len(candidates) == 1 else f"{says} ({len(candidates)} ways)")
-    control = laboratory.attempt(given, first)
-    attempts = laboratory.attempt_all([(candidate, first) for candidate in candidates])
-    screened = [
-        (gauge.gain(control.scores, attempt.scores), candidate)
-        for candidate, attempt in zip(candidates, attempts, strict=True)
-        if isinstance(attempt, Attempt)  # a change that does not run is passed over; another may
-    ]
+    screened = _screen(laboratory, comparison, gauge, candidates)
     if not screened:
         nothing = Trial(
             says, (), Outcome.UNDECIDED, gauge.score, (), (), (), Quantity(GAIN, math.nan),
@@ -105,6 +101,24 @@ def trial(
     record, after = measure(laboratory, chosen, gauge, says, announce)
     path = ((rule.code, list(candidates).index(chosen)),)
     return Tried(replace(record, seconds=time.monotonic() - start), chosen, path, after, gauge.by_loss)
+
+
+def _screen(
+    laboratory: Laboratory, comparison: Comparison | None, gauge: Gauge, candidates: Sequence[Setup]
+) -> list[tuple[float, Setup]]:
+    """Gains from the first seed, the smallest change first, until one leaves nothing that falls short."""
+    given = laboratory.prepared.setup
+    control = laboratory.attempt(given, given.seed)
+    screened: list[tuple[float, Setup]] = []
+    width = laboratory.at_once(candidates)
+    for start in range(0, len(candidates), width):
+        part = candidates[start : start + width]
+        for candidate, attempt in zip(part, laboratory.attempt_all([(c, given.seed) for c in part]), strict=True):
+            if isinstance(attempt, Attempt):  # a change that does not run is passed over; another may
+                screened.append((gauge.gain(control.scores, attempt.scores), candidate))
+                if comparison is not None and gauge.is_enough(comparison, attempt.scores, screened[-1][0]):
+                    return screened
+    return screened
 
 
 def measure(
@@ -239,6 +253,12 @@ class Gauge:
         if self.aim is Aim.TRAINING:
             return min(self._one("training", before, after), self._one("held_out", before, after))
         return self._one("held_out" if self.aim is Aim.HELD_OUT else "test", before, after)
+
+    def is_enough(self, comparison: Comparison, scores: Scores, gain: float) -> bool:
+        """Whether a change of the training leaves next to nothing that falls short, so that no other can do better."""
+        if self.aim is not Aim.TRAINING or gain < LARGE.value or not comparison.comparators:
+            return False
+        return comparison.shortfall_of(scores, self.by_loss) < ENOUGH
 
     def number(self, scores: Scores) -> float:
         """The number that the trial shows."""

@@ -73,6 +73,11 @@ def fit_together(
     return tuple(made[number] for number in range(len(setups)))
 
 
+def can_train_together(setups: Sequence[Setup]) -> bool:
+    """Whether set-ups look as if `fit_together` would take them; what only running them shows is not asked."""
+    return _alike(setups)
+
+
 def _alike(setups: Sequence[Setup]) -> bool:
     first = setups[0]
     if first.train_step is not None or first.loss is None or not isinstance(first.train, StackedData):

@@ -108,11 +108,9 @@ class Comparison:
         scales = {comparator.scale for comparator in base.comparators} or {"loss"}
         found = [*base.comparators, *(copy for copy in copies if copy.scale in scales)]
         compared = replace(base, comparators=tuple(found))
-        same = compared.best(SAME_MODEL)
-        # A larger model is asked only where other learners do better and the same model does not.
         if base.narrow_on_purpose:
             return compared
-        if compared.training_is_large and (same is None or same.shortfall < MOST_OF_IT.value * compared.shortfall):
+        if compared.training_is_large and _is_beaten(compared):  # else a larger model has nothing to tell
             found += _copy(base, "the model enlarged, robustly trained", LARGER_MODEL, enlarged)
         return replace(base, comparators=tuple(found))
 
@@ -229,6 +227,14 @@ def shortfall(given: float, reached: float, constant: float) -> float:
     if span <= 1e-12 or not math.isfinite(reached):
         return 0.0
     return min(FURTHEST, (given - reached) / span)
+
+
+def _is_beaten(compared: Comparison) -> bool:
+    """Whether other learners go lower than the same model does even when trained robustly."""
+    same, other = compared.best(SAME_MODEL), compared.best(OTHER_LEARNER)
+    if same is None:
+        return True
+    return other is not None and other.shortfall - same.shortfall >= LARGE.value
 
 
 def _learners(base: Comparison, references: Callable[[], References]) -> Iterator[Comparator]:

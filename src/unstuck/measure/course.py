@@ -20,14 +20,14 @@ FLAT: Final = Threshold(
     0.1,
     "share of the whole fall",
     "an exponential decay that has closed nine tenths of its way by half time; healthy set-ups of bench/healthy are at "
-    "0.07 and below, all but one",
+    "0.08 and below, all but one",
 )
 
 FEWEST: Final = 6
 """Losses below which no trend of their second half is told."""
 
 LONG: Final = 100
-"""Steps by which a loss that can fall has begun to: the longest warm-up of a healthy set-up of the bench is 34."""
+"""Steps by which a loss that can fall has begun to, in every healthy set-up of bench/healthy."""
 
 
 @final

@@ -63,7 +63,9 @@ FAST: Final = Threshold(
     "ten times the thousandth that sound runs show (Karpathy 2019): below it no rate of bench/bases is too high",
 )
 
-RISE: Final = Threshold(4.0, "standard deviations of the loss at the start", "chance of 1 in 16,000 for normal noise")
+RISE: Final = Threshold(
+    4.0, "standard deviations of the loss at the start", "four: reached once in 30,000 values of normal noise"
+)
 
 FACTORS: Final = (3, 10, 30, 100, 300, 1000)
 

@@ -48,7 +48,7 @@ from unstuck.setup import Setup
 SMALL: Final = Threshold(
     1e-2,
     "norm of the weights",
-    "ten times the thousandth of Karpathy 2015; runs of bench/bases that are merely short lie above it, all but one",
+    "ten times the thousandth of Karpathy 2015; every base of bench/bases at a thirtieth of its rate is below 3e-3",
 )
 
 SOUND: Final = (1e-3, 0.1)
@@ -129,5 +129,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "OPT006", "OPT017"),
+    explained_by=("DAT001", "DAT002", "DAT006", "OPT006", "OPT017"),
 )

@@ -178,4 +178,5 @@ RULE = Rule(
         ),
     ),
     aim=Aim.HELD_OUT,
+    explained_by=("DAT006",),
 )
