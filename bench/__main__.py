@@ -10,6 +10,7 @@ import fnmatch
 import json
 import os
 import time
+import warnings
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: one thread a process
@@ -42,6 +43,7 @@ def one(id: str, floor: bool) -> Outcome:
     import torch
 
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore")  # sick programs warn, rightly
     try:
         return examine(id, floor)
     except Exception as error:

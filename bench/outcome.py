@@ -6,10 +6,14 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 import unstuck
 from bench.cases import SICK, Case, cases
 from unstuck.errors import RemedyError, UnstuckError
 from unstuck.examine import Examination
+from unstuck.loop import Run
 from unstuck.measure.preparation import Allowance, Prepared
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.scores import split_score
@@ -67,6 +71,10 @@ class Outcome:
         return not self.truth and bool(self.named)
 
 
+def _no_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    return torch.tensor(math.inf)
+
+
 class Yardstick:
     """Scores set-ups as the healthy twin is scored.
 
@@ -84,9 +92,15 @@ class Yardstick:
 
     def scores(self, setup: Setup) -> tuple[float, float]:
         """Loss and error of a set-up, trained once from its own seed."""
-        run = unstuck.fit(setup)
+        return self.scores_of(setup, unstuck.fit(setup))
+
+    def scores_of(self, setup: Setup, run: Run) -> tuple[float, float]:
+        """Loss and error of a trained set-up; where the twin's loss cannot take its outputs, only the error counts."""
         data = getattr(setup, self.split)
-        score = split_score(self.twin, self.task, setup, run.model, data)
+        try:
+            score = split_score(self.twin, self.task, setup, run.model, data)
+        except UnstuckError:
+            score = split_score(replace(self.twin, loss=_no_loss), self.task, setup, run.model, data)
         return score.loss, score.error
 
     def gap(self) -> float:
@@ -181,9 +195,7 @@ def _random(case: Case, setup: Setup, yardstick: Yardstick, trainings: int) -> f
             held_out = candidate.validation or prepared.held_out
             loss = split_score(setup, None, candidate, run.model, held_out).loss
             if loss < best:
-                data = getattr(candidate, yardstick.split)
-                score = split_score(yardstick.twin, yardstick.task, candidate, run.model, data)
-                best, reached = loss, yardstick.closed_by((score.loss, score.error), whole=True)
+                best, reached = loss, yardstick.closed_by(yardstick.scores_of(candidate, run), whole=True)
         except UnstuckError:
             continue
     return reached

@@ -14,7 +14,7 @@ from unstuck.errors import SetupError, UnstuckError
 from unstuck.examine import Examination
 from unstuck.experiments import Experiments
 from unstuck.guide import ask, branch_of, settled
-from unstuck.judgement import by_cost, causes_first, chosen_rules, judged
+from unstuck.judgement import by_cost, causes_first, chosen_rules, judged, left_open
 from unstuck.laboratory import Laboratory
 from unstuck.loop import evaluate, fit
 from unstuck.measure.comparison import Comparison, LearnerComparison
@@ -42,6 +42,11 @@ from unstuck.setup.describe import describe
 from unstuck.statement import sentence_of
 from unstuck.store import stored
 from unstuck.trials import Tried, curve
+
+
+class TimeUp(Exception):
+    """The budget was used up before the run as given."""
+
 
 RUN_SHARE: Final = 0.25
 """Share of the budget that one run may take, so that a control and its trials fit in."""
@@ -73,9 +78,14 @@ def diagnose(
         ValueError: If the budget is neither a positive number nor of the form "3x".
         LookupError: If a code is not that of a rule.
     """
+    return Diagnosing(checked(setup), budget, chosen_rules(rules), progress).run()
+
+
+def checked(setup: Setup) -> Setup:
+    """A set-up as it is; a `SetupError` where it is something else."""
     if not isinstance(setup, Setup):
         raise SetupError("`setup` must be an unstuck.Setup", type(setup).__name__, "Make one with `unstuck.Setup.of`.")
-    return Diagnosing(setup, budget, chosen_rules(rules), progress).run()
+    return setup
 
 
 @final
@@ -88,6 +98,7 @@ class Diagnosing:
         budget: Seconds, or "3x".
         rules: What is judged.
         progress: Told what is being done.
+        interrupted: Whether Ctrl-C ended it.
     """
 
     setup: Setup
@@ -102,6 +113,7 @@ class Diagnosing:
     _parts: dict[str, float] = field(default_factory=dict)
     _first_finding: float | None = None
     _run_seconds: float = 0.0
+    interrupted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Read the budget."""
@@ -130,7 +142,11 @@ class Diagnosing:
                 self._everything()
         except KeyboardInterrupt:
             complete = False
+            self.interrupted = True
             self._notes.append("stopped by Ctrl-C; this is what was found so far")
+        except TimeUp:
+            complete = False
+            self._notes.append("the time budget was used up before the set-up was trained; a larger --budget is needed")
         except UnstuckError as problem:
             complete, error = False, str(problem)
         return self._report(error, complete)
@@ -140,7 +156,10 @@ class Diagnosing:
         try:
             with self._part("probing"):
                 self._probe()
-        except UnstuckError:  # what the first batch shows holds, also where the test split or a later step fails
+        except (
+            UnstuckError,
+            TimeUp,
+        ):  # what the first batch shows holds, also where the test split or a later step fails
             self._judge(quick)
             raise
         with self._part("judging the first batch"):
@@ -186,7 +205,7 @@ class Diagnosing:
             untried = self._is_suspected(rule.code) and rule.code not in self.cures
             if untried or rule.code not in self._findings:
                 self._findings.pop(rule.code, None)
-                self._unchecked[rule.code] = Unchecked(f"{rule.code} {rule.name}", reason)
+                self._unchecked.setdefault(rule.code, Unchecked(f"{rule.code} {rule.name}", reason))
 
     def _probe(self) -> None:
         """Run every stage once, so that a fault in the user's code is reported by its stage."""
@@ -195,6 +214,8 @@ class Diagnosing:
         for split in (prepared.held_out, prepared.setup.test):
             if split is not None:
                 evaluate(prepared.setup, run.model, split, limit=split.batch_size)
+        if prepared.held_out is prepared.setup.train:
+            self._notes.append("the training split is too small to hold samples out, so overfitting cannot be told")
         repeatability = self.examination.get(Repeatability)
         if isinstance(repeatability, Repeatability) and not repeatability.repeats:
             self._notes.append(
@@ -276,7 +297,10 @@ class Diagnosing:
         """A material without which nothing goes on; the user's error is raised again as it was."""
         value = self.examination.get(kind)
         if isinstance(value, Unmeasured):
-            raise self.examination.error(kind) or UnstuckError(value.reason)
+            error = self.examination.error(kind)
+            if error is None and time.monotonic() > self._deadline:
+                raise TimeUp
+            raise error or UnstuckError(value.reason)
         return value
 
     @contextmanager
@@ -298,7 +322,12 @@ class Diagnosing:
         if laboratory is not None and laboratory.exhausted:
             self._notes.append("the time budget was used up; a larger --budget allows more trials and seeds")
         present, ruled_out = ranked(list(self._findings.values()), self.rules)
-        questions = settled(self._questions, present) if complete else self._questions
+        for rule in self.rules:
+            if rule.code not in self._findings and rule.code not in self._unchecked:
+                reason = "the examination ended before it"
+                self._unchecked[rule.code] = Unchecked(f"{rule.code} {rule.name}", reason)
+        unchecked = (*self._unchecked.values(), *left_open(self._findings.values()))
+        questions = settled(self._questions, present, ruled_out) if complete else self._questions
         branch = branch_of(present, questions)
         seconds = time.monotonic() - self._start
         trainings = 0 if laboratory is None else laboratory.trainings
@@ -308,7 +337,7 @@ class Diagnosing:
             questions=questions,
             findings=present,
             ruled_out=ruled_out,
-            unchecked=tuple(self._unchecked.values()),
+            unchecked=unchecked,
             curves=self._curves,
             setup=_described(self.setup),
             notes=tuple(self._notes),

@@ -84,9 +84,14 @@ class Examination:
         value: T | Unmeasured = self._known[wanted]
         return value
 
-    def put(self, value: object) -> None:
-        """Give a measurement that was taken elsewhere, by a recording or an earlier report."""
-        self._known[type(value)] = value
+    def put(self, value: object, kind: type | None = None) -> None:
+        """Give a measurement that was taken elsewhere, by a recording or an earlier report.
+
+        Args:
+            value: It, or `Unmeasured`.
+            kind: What `value` is one of, where it does not say itself.
+        """
+        self._known[kind or type(value)] = value
 
     def error(self, wanted: type) -> UnstuckError | None:
         """The user's error that kept a measurement from being taken."""

@@ -52,12 +52,9 @@ class Experiments:
             The finding: proven, refuted or left open; absent without a trial where nothing that the run was
             compared with goes lower, so that there is nothing to gain.
         """
-        if comparison is not None:
-            excuse = _is_harmless(rule, comparison) and _no_harm(comparison)
-            excuse = excuse or (_is_beside_the_point(rule, comparison) and _no_better(comparison))
-            if excuse:
-                verdict = replace(finding.verdict, sentence=f"{finding.verdict.sentence} {excuse}")
-                return replace(finding, outcome=Outcome.ABSENT, verdict=verdict)
+        excused = excuse(rule, finding, comparison)
+        if excused is not None:
+            return excused
         if rule.remedy.apply is None or self.laboratory.exhausted:
             return finding
         try:
@@ -90,7 +87,8 @@ class Experiments:
             and findings[rule.code].verdict.outcome is Outcome.PRESENT
         ]
         proven = any(finding.status is Status.CONFIRMED for finding in findings.values())
-        if proven or len(suspects) < 2 or self.laboratory.exhausted:
+        little = comparison is not None and comparison.can_clear and comparison.shortfall < MOST_OF_IT.value
+        if proven or little or len(suspects) < 2 or self.laboratory.exhausted:
             return {}
         cures = try_together(self.laboratory, self._examination, comparison, suspects, self._announce)
         self.cures.update(cures)
@@ -102,12 +100,35 @@ class Experiments:
 
     def explain(self, findings: Mapping[str, Finding], comparison: Comparison) -> bool:
         """Whether a proven cause, once cured, leaves nothing that falls short."""
-        return any(
+        return bool(comparison.comparators) and any(
             findings[code].status is Status.CONFIRMED
             and tried.after is not None
             and comparison.shortfall_of(tried.after, tried.by_loss) < LARGE.value
             for code, tried in self.cures.items()
         )
+
+
+def excuse(rule: Rule, finding: Finding, comparison: Comparison | None) -> Finding | None:
+    """Clear a suspicion without a trial, where the comparison leaves nothing to gain. Pure.
+
+    Args:
+        rule: The rule.
+        finding: Its suspicion.
+        comparison: Where the run as given stands, where that could be measured.
+
+    Returns:
+        The finding as absent, with the reason; None where it has to be tried.
+    """
+    if comparison is None:
+        return None
+    if _is_harmless(rule, comparison):
+        reason = _no_harm(comparison)
+    elif _is_beside_the_point(rule, comparison):
+        reason = _no_better(comparison)
+    else:
+        return None
+    verdict = replace(finding.verdict, sentence=f"{finding.verdict.sentence} {reason}")
+    return replace(finding, outcome=Outcome.ABSENT, verdict=verdict)
 
 
 def _is_harmless(rule: Rule, comparison: Comparison) -> bool:

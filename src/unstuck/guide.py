@@ -105,27 +105,33 @@ def _gap_question(text: str, number: Quantity, comparison: Comparison, upper: st
     return Question(text, Outcome.PRESENT if large else Outcome.ABSENT, number, LARGE, because)
 
 
-def settled(questions: tuple[Question, ...], findings: tuple[Finding, ...]) -> tuple[Question, ...]:
+def settled(
+    questions: tuple[Question, ...], findings: tuple[Finding, ...], ruled_out: tuple[Finding, ...]
+) -> tuple[Question, ...]:
     """The way through the guide once the trials are in.
 
     A gap to held-out data that no remedy closes is natural for these data, and the way goes on past it; one that a
-    remedy closes is overfitting, and the way ends there.
+    remedy closes is overfitting, and the way ends there. Where no remedy was asked for it stays open.
 
     Args:
         questions: As answered by the comparison.
         findings: Ranked.
+        ruled_out: What was judged and is not there.
 
     Returns:
         The questions, that of the gap settled.
     """
-    codes = {finding.rule.code[:3]: finding.status for finding in findings}
+    codes = {finding.rule.code[:3]: finding.status for finding in reversed(findings)}  # the first counts
+    judged = any(finding.rule.code.startswith("GEN") for finding in ruled_out)
     for number, question in enumerate(questions):
         if question.text != HELD_OUT_LARGE or question.answer is not Outcome.PRESENT:
             continue
         if "GEN" in codes:
             return questions[: number + 1] if codes["GEN"] is Status.CONFIRMED else questions
-        because = f"{question.because}; no remedy that was tried closes this gap, so it is taken for natural"
-        natural = replace(question, answer=Outcome.ABSENT, because=because)
+        answer = Outcome.ABSENT if judged else Outcome.UNDECIDED
+        reason = "no remedy that was tried closes this gap, so it is taken for natural"
+        reason = reason if judged else "no remedy was tried, so it may be natural"
+        natural = replace(question, answer=answer, because=f"{question.because}; {reason}")
         return (*questions[:number], natural, *questions[number + 1 :])
     return questions
 
@@ -151,4 +157,6 @@ def branch_of(findings: tuple[Finding, ...], questions: tuple[Question, ...]) ->
         return Branch.MODEL_BIAS if answers[-1] is Outcome.PRESENT else Branch.UNDECIDED
     if len(answers) > 2 and answers[2] is Outcome.PRESENT:
         return Branch.MISMATCH
+    if Outcome.UNDECIDED in answers:
+        return Branch.UNDECIDED
     return Branch.HEALTHY

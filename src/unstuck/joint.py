@@ -63,7 +63,7 @@ def try_together(
     if len(necessary) < 2:
         return {}
     cured = _along(laboratory, examination, by_code, necessary)
-    if cured is None:
+    if cured is None or _gain(laboratory, gauge, cured) < LARGE.value:  # also where the time is up
         return {}
     says = " ".join(by_code[code].remedy.says for code, _ in necessary)
     record, after = measure(laboratory, cured, gauge, says, announce)

@@ -9,12 +9,13 @@ from typing import Any
 from unstuck import rules as rule_folder
 from unstuck.catalogue import entry
 from unstuck.examine import Examination, requests
+from unstuck.experiments import excuse
 from unstuck.guide import ask, branch_of, settled
 from unstuck.measure.comparison import Comparison
 from unstuck.measure.preparation import Trained
 from unstuck.measure.protocol import Unmeasured
 from unstuck.ranking import finding_of, ranked
-from unstuck.report import Finding, Report, Unchecked, Verdict
+from unstuck.report import Finding, Outcome, Report, Unchecked, Verdict
 from unstuck.rule import Rule
 from unstuck.statement import sentence_of
 from unstuck.store import restored
@@ -50,32 +51,51 @@ def replay(report: Report) -> Report:
     """
     examination = Examination(None)
     everything = rule_folder.load()
-    for value in restored(report.chart, [rule.judge for rule in everything]):
-        examination.put(value)
-    before = {finding.rule.code: finding for finding in (*report.findings, *report.ruled_out)}
-    findings: list[Finding] = []
-    unchecked: list[Unchecked] = []
-    for rule in everything:
-        verdict = judged(rule, examination)
-        if isinstance(verdict, Unmeasured):
-            unchecked.append(Unchecked(f"{rule.code} {rule.name}", verdict.reason))
-            continue
-        earlier = before.get(rule.code)
-        findings.append(finding_of(rule, verdict, None if earlier is None else earlier.trial))
+    for kind, value in restored(report.chart, [rule.judge for rule in everything], [Comparison]):
+        examination.put(value, kind)
     comparison = examination.get(Comparison)
-    questions = report.questions if isinstance(comparison, Unmeasured) else ask(comparison)
+    known = None if isinstance(comparison, Unmeasured) else comparison
+    before = {finding.rule.code: finding for finding in (*report.findings, *report.ruled_out)}
+    reasons = {missing.subject: missing.reason for missing in report.unchecked}
+    findings: list[Finding] = []
+    names = {f"{rule.code} {rule.name}" for rule in everything}
+    unchecked = [missing for missing in report.unchecked if missing.subject not in names]
+    for rule in everything:
+        subject = f"{rule.code} {rule.name}"
+        verdict, earlier = judged(rule, examination), before.get(rule.code)
+        if isinstance(verdict, Unmeasured):
+            unchecked.append(Unchecked(subject, reasons.get(subject, verdict.reason)))
+            continue
+        finding = finding_of(rule, verdict, None if earlier is None else earlier.trial)
+        if finding.trial is None and verdict.outcome is Outcome.PRESENT:
+            if subject in reasons:  # a suspicion that was left untried
+                unchecked.append(Unchecked(subject, reasons[subject]))
+                continue
+            finding = excuse(rule, finding, known) or finding
+        findings.append(finding)
+    questions = report.questions if known is None else ask(known)
     present, ruled_out = ranked(findings, everything)
-    questions = settled(questions, present)
+    if report.complete:
+        questions = settled(questions, present, ruled_out)
     branch = branch_of(present, questions)
     return replace(
         report,
-        sentence=sentence_of(branch, present, questions, report.complete),
+        sentence=report.error or sentence_of(branch, present, questions, report.complete),
         branch_taken=branch,
         questions=questions,
         findings=present,
         ruled_out=ruled_out,
-        unchecked=tuple(unchecked),
+        unchecked=(*unchecked, *left_open(findings)),
     )
+
+
+def left_open(findings: Iterable[Finding]) -> list[Unchecked]:
+    """Rules whose measurements decide nothing: neither causes nor ruled out, but not to be passed over in silence."""
+    return [
+        Unchecked(f"{finding.rule.code} {finding.rule.name}", f"it could not be decided: {finding.verdict.sentence}")
+        for finding in findings
+        if finding.outcome is Outcome.UNDECIDED and finding.verdict.outcome is Outcome.UNDECIDED
+    ]
 
 
 def judged(rule: Rule, examination: Examination) -> Verdict | Unmeasured:

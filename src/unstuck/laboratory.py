@@ -21,6 +21,8 @@ from unstuck.setup import Setup
 WORTH_PROCESSES: Final = 12.0
 """Seconds of training from which worker processes are started; starting two takes four (a bare `import torch`)."""
 
+LONGER: Final = 2.0
+"""How many times as long as the control a run may take; what has not done as many steps by then is no fair match."""
 
 WORTH_BATCHING: Final = 4
 """Runs from which one batched run is quicker than one after the other (measured in `loop.batched`)."""
@@ -64,6 +66,7 @@ class Laboratory:
         self.trainings = 0
         self._task, self._run_seconds, self._deadline = task, run_seconds, deadline
         self._steps: int | None = None
+        self._fewest = 0
         self._expected = 0.0
         self._processes = max(1, min(8, os.cpu_count() or 1))
         # Set-ups are kept beside what came of them, so that the ids of their parts stay their own.
@@ -76,6 +79,8 @@ class Laboratory:
         self._results[id(given), run.setup.seed] = (given, Attempt(run, scores))
         self._runs[_what_is_trained(given, run.setup.seed)] = (given, run)
         self._expected = run.record.seconds
+        self._fewest = len(run.losses)
+        self._run_seconds = max(self._run_seconds, LONGER * run.record.seconds)
         if run.record.stopped == "time":
             self._steps = len(run.losses)
 
@@ -133,27 +138,27 @@ class Laboratory:
         """A set-up that differs only in the splits it is scored on needs no new run."""
         known = self._runs.get(_what_is_trained(setup, seed))
         if known is not None and (id(setup), seed) not in self._results:
-            scores = scores_of(self.prepared, self._task, setup, known[1].model)
-            self._results[id(setup), seed] = (setup, Attempt(known[1], scores))
+            self._results[id(setup), seed] = (setup, _scored(self.prepared, self._task, setup, known[1]))
 
     def _one(self, setup: Setup, seed: int) -> Attempt | UnstuckError:
         if self.exhausted:
             return UnstuckError("the time budget was used up before it was tried")
         self.trainings += 1
-        return _train(self.prepared, self._task, setup, seed, self._limit(), self._steps)
+        return _train(self.prepared, self._task, setup, seed, self._limit(), self._steps, self._fewest)
 
     def _batched(self, missing: Sequence[tuple[Setup, int]]) -> list[Attempt | UnstuckError] | None:
         """As one batched run; None where that is not worth it, or where the set-ups do not allow it."""
         if len(missing) < WORTH_BATCHING or self.exhausted:
             return None
-        runs = fit_together(missing, seconds=self._limit(), steps=self._steps)
+        runs = fit_together(missing, seconds=self._limit(len(missing)), steps=self._steps)
         if runs is None:
             return None
         self.trainings += len(runs)
-        return [Attempt(run, scores_of(self.prepared, self._task, run.setup, run.model)) for run in runs]
+        return [_finished(self.prepared, self._task, run.setup, run, self._fewest) for run in runs]
 
-    def _limit(self) -> float:
-        return max(0.2, min(self._run_seconds, self._deadline - time.monotonic()))
+    def _limit(self, runs: int = 1) -> float:
+        """Wall time for each of some runs, so that all of them together end by the deadline."""
+        return max(0.2 / runs, min(self._run_seconds, (self._deadline - time.monotonic()) / runs))
 
     def _in_processes(self, missing: Sequence[tuple[Setup, int]]) -> list[Attempt | UnstuckError] | None:
         """None where it is not worth it, or where the set-up cannot be sent to another process."""
@@ -165,7 +170,7 @@ class Laboratory:
 
         try:
             found: list[Attempt | UnstuckError] = Parallel(n_jobs=min(self._processes, len(missing)))(
-                delayed(_train)(self.prepared, self._task, setup, seed, self._limit(), self._steps)
+                delayed(_train)(self.prepared, self._task, setup, seed, self._limit(), self._steps, self._fewest)
                 for setup, seed in missing
             )
         except (pickle.PicklingError, TypeError, AttributeError, OSError, RuntimeError):
@@ -182,10 +187,24 @@ def _what_is_trained(setup: Setup, seed: int) -> tuple[int, ...]:
 
 
 def _train(
-    prepared: Prepared, task: Task | None, setup: Setup, seed: int, seconds: float, steps: int | None
+    prepared: Prepared, task: Task | None, setup: Setup, seed: int, seconds: float, steps: int | None, fewest: int
 ) -> Attempt | UnstuckError:
     try:
         run = fit(setup, seed=seed, seconds=seconds, steps=steps)
+    except UnstuckError as error:
+        return error
+    return _finished(prepared, task, setup, run, fewest)
+
+
+def _finished(prepared: Prepared, task: Task | None, setup: Setup, run: Run, fewest: int) -> Attempt | UnstuckError:
+    """A run with its scores; an error where the time was up before it had done as many steps as the control."""
+    if run.record.stopped == "time" and len(run.losses) < fewest:
+        return UnstuckError(f"the time allowed only {len(run.losses)} of the {fewest} steps that the control took")
+    return _scored(prepared, task, setup, run)
+
+
+def _scored(prepared: Prepared, task: Task | None, setup: Setup, run: Run) -> Attempt | UnstuckError:
+    try:
         return Attempt(run, scores_of(prepared, task, setup, run.model))
     except UnstuckError as error:
         return error

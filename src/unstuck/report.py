@@ -263,7 +263,7 @@ class Cost:
         budget: Seconds that were allowed.
         run_seconds: Wall time of one run of the set-up as given.
         first_finding: Seconds until the first suspicion, or None where there was none.
-        trainings: Number of training runs, of any length.
+        trainings: Number of training runs that remedies and their controls took.
         parts: Seconds per part of the examination.
     """
 

@@ -22,22 +22,30 @@ def stored(taken: Mapping[type, Any]) -> Mapping[str, Any]:
     return plain
 
 
-def restored(chart: Mapping[str, Any], judges: Iterable[Callable[..., Any]]) -> Iterator[Any]:
+def restored(
+    chart: Mapping[str, Any], judges: Iterable[Callable[..., Any]], others: Iterable[type] = ()
+) -> Iterator[tuple[type, Any]]:
     """The measurements of a stored chart that rules ask for.
 
     Args:
         chart: As made by `stored`; floats may be spelled "nan", "inf" and "-inf".
         judges: Their annotations name the types.
+        others: More types that are wanted.
 
     Yields:
-        Measurements; what is missing, or was laid out otherwise by an earlier version, is left out.
+        Each type with its measurement, or with why it could not be taken; what is missing, or was laid out
+        otherwise by an earlier version, is left out.
     """
-    for kind in sorted({kind for judge in judges for kind in wanted_by(judge)}, key=lambda kind: kind.__name__):
+    wanted = {kind for judge in judges for kind in wanted_by(judge)}.union(others)
+    for kind in sorted(wanted, key=lambda kind: kind.__name__):
         value = chart.get(kind.__name__)
-        if value is None or "unmeasured" in value:
+        if value is None:
+            continue
+        if "unmeasured" in value:
+            yield kind, Unmeasured(value["unmeasured"])
             continue
         try:
-            yield msgspec.convert(value, kind, strict=False)
+            yield kind, msgspec.convert(value, kind, strict=False)
         except (msgspec.ValidationError, TypeError):
             continue
 

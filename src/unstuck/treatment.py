@@ -6,16 +6,20 @@ import time
 from dataclasses import dataclass
 from typing import Final, final
 
-from unstuck.diagnosis import Diagnosing
+from unstuck.diagnosis import RUN_SHARE, Diagnosing, checked
+from unstuck.errors import RemedyError, UnstuckError
 from unstuck.judgement import chosen_rules
 from unstuck.loop import fit
 from unstuck.progress import Listener, nobody
-from unstuck.report import Applies, Finding, Report, Status
+from unstuck.report import Applies, Report, Status
 from unstuck.setup import Setup
 from unstuck.trials import apply_remedy
 
 MOST_STEPS: Final = 4
 """Causes treated in a row at most; real programs hold one to three (median 2 in the collections of faults)."""
+
+LEAST_SECONDS: Final = 1.0
+"""With less than this left nothing more is examined."""
 
 
 @final
@@ -25,8 +29,9 @@ class Cure:
 
     Attributes:
         setup: The cured set-up; `unstuck.fit` trains it, and its model takes the raw inputs.
-        steps: The report of each round; the last is the re-examination.
-        before: Validation losses per epoch of the set-up as given, or its training losses where there are none.
+        steps: The report of each round; the last is the re-examination, unless the time was up or Ctrl-C ended it.
+        before: Validation losses per epoch of the set-up as given, or its training losses where there are none; empty
+            where it cannot be trained, and after Ctrl-C.
         after: Likewise of the cured set-up.
         sentence: What was done, in one sentence.
     """
@@ -49,46 +54,73 @@ def treat(setup: Setup, *, budget: float | str = 120.0, opt_in: bool = True, pro
 
     Returns:
         The cure. Where nothing helps its set-up is the one given.
+
+    Raises:
+        SetupError: If `setup` is none.
+        ValueError: If the budget is neither a positive number nor of the form "3x".
     """
     start = time.monotonic()
-    present, reports, done = setup, [], list[str]()
+    present, reports, done = setup, list[Report](), list[str]()
     left: float | str = budget
-    for _ in range(MOST_STEPS):
-        round_ = Diagnosing(present, left, chosen_rules(None), progress)
+    while True:
+        round_ = Diagnosing(checked(present), left, chosen_rules(None), progress)
         report = round_.run()
         reports.append(report)
-        changed = _cured(round_, report, opt_in)
+        changed = None if len(done) == MOST_STEPS else _cured(round_, report, opt_in)
         if changed is None:
             break
-        finding, present = changed
-        done.append(finding.rule.name)
+        names, present = changed
+        done += names
         if not isinstance(budget, str):
             left = budget - (time.monotonic() - start)
-            if left < 1.0:
-                break
-    return Cure(present, tuple(reports), _course(setup), _course(present), _sentence(done, reports[-1]))
+        if round_.interrupted or (not isinstance(left, str) and left < LEAST_SECONDS):
+            break
+    sentence = _sentence(done, reports[-1], examined=changed is None)
+    before, after = ((), ()) if round_.interrupted else _courses(setup, present, budget)
+    return Cure(present, tuple(reports), before, after, sentence)
 
 
-def _cured(round_: Diagnosing, report: Report, opt_in: bool) -> tuple[Finding, Setup] | None:
-    """The root cause and the set-up without it, where it is proven and its remedy may be applied."""
+def _cured(round_: Diagnosing, report: Report, opt_in: bool) -> tuple[list[str], Setup] | None:
+    """What is treated and the set-up without it, where it is proven and its remedy may be applied."""
     cause = report.cause
     if cause is None or cause.status is not Status.CONFIRMED or cause.rule.code not in round_.cures:
+        return None
+    path = round_.cures[cause.rule.code].path
+    if not path:  # its trial could not be run
         return None
     if cause.applies is Applies.ADVICE or (cause.applies is Applies.OPT_IN and not opt_in):
         return None
     rules = {rule.code: rule for rule in round_.rules}
     setup = round_.setup  # the trial changed one with some samples held out; the cure changes the one that was given
-    for code, index in round_.cures[cause.rule.code].path:
-        setup = apply_remedy(rules[code], round_.examination, setup)[index]
-    return cause, setup
+    try:
+        for code, index in path:
+            setup = apply_remedy(rules[code], round_.examination, setup)[index]
+    except (RemedyError, IndexError):  # it applies only to what the trial trained
+        return None
+    return [" with ".join(rules[code].name for code, _ in path)], setup
 
 
-def _course(setup: Setup) -> tuple[float, ...]:
-    run = fit(setup)
+def _courses(given: Setup, cured: Setup, budget: float | str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Losses per epoch of both, as far as the time that one run may take; empty where it cannot be trained."""
+    seconds = None if isinstance(budget, str) else RUN_SHARE * budget
+    try:
+        before = _course(given, seconds)
+        return before, before if cured is given else _course(cured, seconds)
+    except UnstuckError:  # the report says so
+        return (), ()
+    except KeyboardInterrupt:  # what was found is worth more than its curves
+        return (), ()
+
+
+def _course(setup: Setup, seconds: float | None) -> tuple[float, ...]:
+    run = fit(setup, seconds=seconds)
     return run.validation_losses or run.record.epoch_losses()
 
 
-def _sentence(done: list[str], last: Report) -> str:
+def _sentence(done: list[str], last: Report, examined: bool) -> str:
     if not done:
         return f"Nothing was changed. {last.sentence}"
-    return f"Treated {', then '.join(done)}. Examined again: {last.sentence}"
+    treated = f"Treated {', then '.join(done)}."
+    if not examined:
+        return f"{treated} It was not examined again, for want of time. The last examination found: {last.sentence}"
+    return f"{treated} Examined again: {last.sentence}"

@@ -89,11 +89,11 @@ def trial(
     says, given = rule.remedy.says, laboratory.prepared.setup
     gauge = Gauge(comparison, rule.aim, loss_compares(given, candidates))
     announce(says if len(candidates) == 1 else f"{says} ({len(candidates)} ways)")
-    screened = _screen(laboratory, comparison, gauge, candidates)
+    screened, failure = _screen(laboratory, comparison, gauge, candidates)
     if not screened:
         nothing = Trial(
             says, (), Outcome.UNDECIDED, gauge.score, (), (), (), Quantity(GAIN, math.nan),
-            seconds=time.monotonic() - start, note="the changed set-up could not be trained",
+            seconds=time.monotonic() - start, note=f"the changed set-up could not be trained: {failure}",
         )  # fmt: skip
         return Tried(nothing, given, (), None, gauge.by_loss)
     best = max(gain for gain, _ in screened)
@@ -105,20 +105,25 @@ def trial(
 
 def _screen(
     laboratory: Laboratory, comparison: Comparison | None, gauge: Gauge, candidates: Sequence[Setup]
-) -> list[tuple[float, Setup]]:
-    """Gains from the first seed, the smallest change first, until one leaves nothing that falls short."""
+) -> tuple[list[tuple[float, Setup]], str]:
+    """Gains from the first seed, the smallest change first, until one leaves nothing that falls short; a failure."""
     given = laboratory.prepared.setup
-    control = laboratory.attempt(given, given.seed)
     screened: list[tuple[float, Setup]] = []
+    control = laboratory.attempt_all([(given, given.seed)])[0]
+    if not isinstance(control, Attempt):
+        return screened, str(control)
+    failure = ""
     width = laboratory.at_once(candidates)
     for start in range(0, len(candidates), width):
         part = candidates[start : start + width]
         for candidate, attempt in zip(part, laboratory.attempt_all([(c, given.seed) for c in part]), strict=True):
-            if isinstance(attempt, Attempt):  # a change that does not run is passed over; another may
-                screened.append((gauge.gain(control.scores, attempt.scores), candidate))
-                if comparison is not None and gauge.is_enough(comparison, attempt.scores, screened[-1][0]):
-                    return screened
-    return screened
+            if not isinstance(attempt, Attempt):  # a change that does not run is passed over; another may
+                failure = failure or str(attempt)
+                continue
+            screened.append((gauge.gain(control.scores, attempt.scores), candidate))
+            if comparison is not None and gauge.is_enough(comparison, attempt.scores, screened[-1][0]):
+                return screened, failure
+    return screened, failure
 
 
 def measure(
@@ -147,7 +152,7 @@ def measure(
         changes=difference(given, chosen),
         outcome=_decide(gains),
         score=gauge.score,
-        seeds=tuple(given.seed + number for number in range(len(pairs))),
+        seeds=tuple(before.run.setup.seed for before, _ in pairs),
         before=tuple(gauge.number(before) for before, _ in scores),
         after=tuple(gauge.number(after) for _, after in scores),
         gain=Quantity(GAIN, sum(gains) / len(gains), "1", *((interval.low, interval.high) if interval else ())),
@@ -177,8 +182,10 @@ def _pair(
             if isinstance(before, Attempt) and isinstance(after, Attempt):
                 pairs.append((before, after))
                 gains.append(gauge.gain(before.scores, after.scores))
-        if len(pairs) < seeds.stop - first:
-            return pairs, f"the time budget allowed {len(pairs)} of {max(SEEDS, len(seeds))} seeds"
+        wanted = seeds.stop - first
+        if len(pairs) < wanted:
+            failure = next(str(attempt) for attempt in found if not isinstance(attempt, Attempt))
+            return pairs, f"{len(pairs)} of {wanted} seeds were run: {failure}"
     return pairs, ""
 
 
@@ -204,7 +211,12 @@ def apply_remedy(rule: Rule, examination: Examination, setup: Setup) -> tuple[Se
         if isinstance(value, Unmeasured):
             raise RemedyError(f"it needs {kind.__name__}: {value.reason}")
         found[name] = value
-    changed = rule.remedy.apply(setup, **found)
+    try:
+        changed = rule.remedy.apply(setup, **found)
+    except RemedyError:
+        raise
+    except Exception as error:  # one broken remedy must not cost the user the other findings
+        raise RemedyError(f"applying it raised {type(error).__name__}: {error}") from error
     candidates = changed if isinstance(changed, tuple) else (changed,)
     if not candidates:
         raise RemedyError("it proposes nothing for this set-up")
@@ -267,14 +279,19 @@ class Gauge:
             return math.nan
         return split.loss if self.by_loss else split.error
 
-    def closed(self, pairs: Sequence[tuple[Scores, Scores]]) -> float:
-        """Share of what falls short of the lowest known score that is closed, on the split that the trial shows."""
+    def closed(self, pairs: Sequence[tuple[Scores, Scores]]) -> float | None:
+        """Share of what falls short of the lowest known score that is closed, on the split that the trial shows.
+
+        None where no such score is known.
+        """
         split = {Aim.TRAINING: "training", Aim.HELD_OUT: "held_out", Aim.TEST: "test"}[self.aim]
         lowest = self._span(split)[1] if self.by_loss else 0.0
         before = [self.number(old) for old, _ in pairs]
         after = [self.number(new) for _, new in pairs]
         was, becomes = sum(before) / len(before), sum(after) / len(after)
-        lowest = min(lowest, becomes) if math.isfinite(lowest) else becomes
+        if not math.isfinite(lowest):
+            return None
+        lowest = min(lowest, becomes)
         if not math.isfinite(was):
             return 1.0 if math.isfinite(becomes) else 0.0
         return (was - becomes) / (was - lowest) if was > lowest else 0.0
@@ -299,9 +316,11 @@ class Gauge:
     def _share(self, old: float, new: float, constant: float, lowest: float) -> float:
         if math.isnan(new) or new == math.inf:
             return -1.0
-        if math.isnan(constant):
-            constant = old if math.isfinite(old) else new + 1.0
-        lowest = min(lowest, new) if math.isfinite(lowest) else new
+        if not math.isfinite(constant):
+            constant = old if math.isfinite(old) else new + max(1.0, abs(new))
+        if not math.isfinite(lowest):  # nothing to go by but the size of the loss itself
+            lowest = constant - max(abs(constant), abs(new))
+        lowest = min(lowest, new)
         # What lies above the best constant is worth no more than the constant: to come down to it is no cure.
         given, reached = shortfall(old, lowest, constant), shortfall(new, lowest, constant)
         return max(-1.0, min(1.0, given) - reached)

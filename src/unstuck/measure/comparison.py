@@ -224,7 +224,7 @@ def shortfall(given: float, reached: float, constant: float) -> float:
     span = constant - reached
     if not math.isfinite(given):
         given = constant + max(span, 0.0)
-    if span <= 1e-12 or not math.isfinite(reached):
+    if not 1e-12 < span < math.inf or not math.isfinite(reached):
         return 0.0
     return min(FURTHEST, (given - reached) / span)
 

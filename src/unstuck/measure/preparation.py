@@ -12,6 +12,10 @@ HELD_OUT_SHARE: Final = 0.2
 """Share of the training samples that is held out where the user gave no validation split."""
 
 
+FEWEST_HELD_OUT: Final = 8
+"""Samples below which a held-out loss says nothing: the training split then stands in for it."""
+
+
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
@@ -19,7 +23,8 @@ class Prepared:
 
     Attributes:
         setup: As given, but for the samples held out.
-        held_out: Samples of the training distribution that no run trains on.
+        held_out: Samples of the training distribution that no run trains on; the training split itself where it is
+            too small to hold any out.
         carved: Whether they were taken from the training split.
     """
 
@@ -33,7 +38,7 @@ class Prepared:
         if setup.validation is not None:
             return cls(setup, setup.validation, carved=False)
         size = setup.train.size
-        if size is not None and size < 10:
+        if size is not None and HELD_OUT_SHARE * size < FEWEST_HELD_OUT:
             return cls(setup, setup.train, carved=False)
         train, held_out = setup.train.split(HELD_OUT_SHARE, setup.seed)
         return cls(replace(setup, train=train, validation=held_out), held_out, carved=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -31,25 +32,33 @@ def title(finding: Finding, width: int, indent: str = "  ") -> Line:
     return line(indent, Span(f"{code} {name}", style), " " * gap, Span(status, style))
 
 
-def _evidence(evidence: Evidence, width: int, indent: str) -> list[Line]:
+def _origin(evidence: Evidence) -> str:
+    """Where a limit comes from: "0.1: the 95 % quantile of healthy runs"."""
+    limit = evidence.limit
+    return "" if limit is None else f"{number(limit.value)}: {clean(limit.source, 240)}"
+
+
+def _evidence(evidence: Evidence, columns: int, width: int, indent: str) -> list[Line]:
     quantity = evidence.quantity
-    figures = amount(quantity)
-    comparison = f"  {against(quantity, evidence.limit)}" if evidence.limit is not None else ""
-    name = clean(quantity.name, 120)
-    room = width - len(indent) - cells(figures) - len(comparison) - 2
-    left = Span(pad(name, min(NAME_COLUMNS, max(8, room))))
-    figures = fit(clean(figures), width - len(indent) - cells(left.text) - len(comparison) - 2)
-    lines = [line(indent, left, "  ", Span(figures, "code"), comparison)]
-    if evidence.limit is not None:
-        source = f"limit from {clean(evidence.limit.source, 240)}"
-        lines += wrap([Span(source, "dim")], width, indent + "  ")
+    comparison = f", {against(quantity, evidence.limit)}" if evidence.limit is not None else ""
+    figures = [Span(clean(amount(quantity)), "code"), comparison]
+    names = wrap([clean(quantity.name, 120)], columns)
+    numbers = wrap(figures, width - len(indent) - columns - 2)
+    lines: list[Line] = []
+    for name, figure in itertools.zip_longest(names, numbers, fillvalue=EMPTY):
+        lines.append(line(indent, Span(pad("".join(span.text for span in name), columns)), "  ", *figure))
     return lines
+
+
+def _place(name: str) -> str:
+    """A layer of an `nn.Sequential` is called by its number only."""
+    return f"layer {clean(name, 120)}" if name[:1].isdigit() else clean(name, 120)
 
 
 def _places(places: Sequence[str], width: int, indent: str) -> list[Line]:
     if not places:
         return []
-    shown = ", ".join(fit(clean(place, 120), 40) for place in places[:MOST_PLACES])
+    shown = ", ".join(fit(_place(place), 40) for place in places[:MOST_PLACES])
     more = len(places) - MOST_PLACES
     rest = f" and {more} more" if more > 0 else ""
     return wrap(["where: ", Span(shown, "code"), rest], width, indent)
@@ -66,9 +75,14 @@ def measured(finding: Finding, width: int, indent: str = "  ") -> list[Line]:
     Returns:
         A line per number and its source; the most telling ones where there are many.
     """
+    shown = finding.evidence[:MOST_EVIDENCE]
+    columns = min(NAME_COLUMNS, max((cells(clean(evidence.quantity.name, 120)) for evidence in shown), default=0))
     lines: list[Line] = []
-    for evidence in finding.evidence[:MOST_EVIDENCE]:
-        lines += _evidence(evidence, width, indent)
+    for index, evidence in enumerate(shown):
+        lines += _evidence(evidence, columns, width, indent)
+        origin = _origin(evidence)
+        if origin and origin not in map(_origin, shown[index + 1 :]):  # once, below the last that it belongs to
+            lines += wrap([Span(origin, "dim")], width, indent + "  ")
     more = len(finding.evidence) - MOST_EVIDENCE
     if more > 0:
         lines.append(line(indent, Span(f"and {more} more numbers in the JSON report", "dim")))
@@ -132,6 +146,11 @@ def _per_seed(trial: Trial, width: int, indent: str) -> list[Line]:
     return lines
 
 
+def shows_what_counts(trial: Trial) -> bool:
+    """Whether a trial's curves, which are of the training loss, show what it compares."""
+    return trial.score.startswith("training")
+
+
 def _panels(trial: Trial) -> tuple[list[Curve], list[Style]]:
     control = [curve for curve in trial.curves if curve.label.lower().startswith(AS_GIVEN)]
     changed = [curve for curve in trial.curves if curve not in control]
@@ -150,7 +169,7 @@ OUTCOME_WORDS: Final[dict[Outcome, tuple[str, Style]]] = {
 
 
 def gained(trial: Trial) -> str:
-    """What a remedy achieved, with a verb: "closes 97 % of the shortfall; 66 % of the span [62 %, 69 %]".
+    """What a remedy achieved, with a verb: "closes 97% of the shortfall and gains 66% of the span [62%, 69%]".
 
     Args:
         trial: The trial.
@@ -194,6 +213,8 @@ def proof(trial: Trial, width: int, indent: str = "  ") -> list[Line]:
         )
     if trial.note:
         lines += wrap([Span(clean(trial.note, 320), "dim")], width, indent)
+    if not shows_what_counts(trial):
+        return lines
     curves, styles = _panels(trial)
     drawn = plot.side_by_side(curves, styles, width, indent)
     return [*lines, EMPTY, *drawn] if drawn else lines

@@ -10,7 +10,7 @@ from unstuck.render.lines import clean
 
 SMALLEST_PLAIN: Final = 1e-5
 LARGEST_PLAIN: Final = 1e7
-LONGEST_UNIT: Final = 24
+LONGEST_UNIT: Final = 60
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -40,7 +40,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def share(value: float) -> str:
-    """Write a share of one as a percentage: 0.984 is "98 %".
+    """Write a share of one as a percentage: 0.984 is "98%".
 
     Args:
         value: The share; NaN and infinities are kept as such.
@@ -52,10 +52,10 @@ def share(value: float) -> str:
         return number(value)
     per_cent = 100 * value
     if abs(per_cent) >= 1000:
-        return f"{number(per_cent)} %"
+        return f"{number(per_cent)}%"
     near_an_end = 0 < abs(per_cent) < 1 or 99 < per_cent < 100
     text = f"{per_cent:.1f}" if near_an_end else f"{per_cent:.0f}"
-    return f"{'0' if text in {'-0', '0.0', '-0.0'} else text} %"
+    return f"{'0' if text in {'-0', '0.0', '-0.0'} else text}%"
 
 
 def duration(seconds: float) -> str:
@@ -71,9 +71,9 @@ def duration(seconds: float) -> str:
 
 
 def unit_of(quantity: Quantity) -> str:
-    """The unit with a space in front, nothing for a plain ratio."""
+    """The unit with a space in front, nothing for a plain ratio and for a unit that the name says already."""
     unit = clean(quantity.unit, LONGEST_UNIT)
-    return "" if unit in {"", "1"} else f" {unit}"
+    return "" if unit in {"", "1"} or unit.lower() in quantity.name.lower() else f" {unit}"
 
 
 def spread(quantity: Quantity, as_share: bool = False) -> str:

@@ -34,7 +34,7 @@ class Ways:
 
 WAYS: Final = (
     Ways("robust", Branch.OPTIMISATION, "model bias, or the data hold no more"),
-    Ways("larger model", Branch.MODEL_BIAS, Branch.DATA),
+    Ways("larger model", Branch.MODEL_BIAS, "the data hold no more"),
     Ways("held-out", Branch.OVERFITTING, "mismatch, or it trains"),
     Ways("test data", Branch.MISMATCH, Branch.HEALTHY),
     Ways("training loss", "optimisation, model bias or data", "overfitting, mismatch, or it trains"),
@@ -53,9 +53,20 @@ def _destination(question: Question, yes: bool) -> Branch | str:
     return ways.yes if yes else ways.no
 
 
-def _leads_to(question: Question, yes: bool) -> str:
-    destination = _destination(question, yes)
+def _words(destination: Branch | str) -> str:
     return BRANCH_SENTENCE[destination] if isinstance(destination, Branch) else destination
+
+
+def _leads_to(question: Question, yes: bool) -> str:
+    return _words(_destination(question, yes))
+
+
+def _passed_by(question: Question) -> str:
+    """What to say where the way goes on although the answer leads to a branch: that branch was not proven."""
+    if question.answer is Outcome.UNDECIDED:
+        return ""
+    destination = _destination(question, question.answer is Outcome.PRESENT)
+    return f"{_words(destination)} suspected, not proven" if isinstance(destination, Branch) else ""
 
 
 def _not_taken(question: Question, yes: bool, indent: str) -> Line:
@@ -112,16 +123,17 @@ def tree(report: Report, width: int, indent: str = "  ") -> list[Line]:
         text = f"No fork was reached{unfinished}: "
         return wrap([text, Span(final, branch_style(report.branch_taken))], width, indent)
     *passed, last = report.questions
-    undecided = last.answer is Outcome.UNDECIDED
-    end = Branch.UNDECIDED if undecided else _destination(last, last.answer is Outcome.PRESENT)
-    before_the_guide = report.branch_taken in {Branch.SETUP, Branch.DATA}
-    elsewhere = end is not report.branch_taken if isinstance(end, Branch) else before_the_guide
-    leads_to = (BRANCH_SENTENCE[end] if isinstance(end, Branch) else end) if elsewhere else final
+    end: Branch | str = Branch.UNDECIDED
+    if last.answer is not Outcome.UNDECIDED:
+        end = _destination(last, last.answer is Outcome.PRESENT)
+    elsewhere = isinstance(end, Branch) and end is not report.branch_taken
+    open_end = isinstance(end, str) and end and report.branch_taken is Branch.UNDECIDED
+    leads_to = _words(end) if elsewhere or open_end else final
     lines: list[Line] = []
     for depth, question in enumerate(passed):
-        lines += _fork(question, "", indent + STEP * min(depth, DEEPEST), width)
+        lines += _fork(question, _passed_by(question), indent + STEP * min(depth, DEEPEST), width)
     lines += _fork(last, leads_to, indent + STEP * min(len(passed), DEEPEST), width)
     if elsewhere:
         found = Span(f"{final}.", branch_style(report.branch_taken))
-        lines += [EMPTY, *wrap(["The cause that was found lies elsewhere: ", found], width, indent)]
+        lines += [EMPTY, *wrap(["Trying it out led elsewhere: ", found], width, indent)]
     return lines

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from unstuck.render import plot
-from unstuck.render.cause import diff, gained, measured, proof, title
+from unstuck.render.cause import diff, gained, measured, proof, shows_what_counts, title
 from unstuck.render.figures import against, amount, duration
 from unstuck.render.guide import branch_style, tree
-from unstuck.render.lines import EMPTY, Line, Span, Style, cells, clean, line, pad, shorten, wrap
+from unstuck.render.lines import EMPTY, Line, Span, Style, cells, clean, line, pad, wrap
 from unstuck.report import Applies, Branch, Finding, Outcome, Report, Status
 
 INDENT: Final = "  "
-WIDEST_SUBJECT: Final = 38
 MARKS: Final[dict[Style, str]] = {"well": "✓", "sick": "✗", "doubt": "?"}
 
 HOW_FREELY: Final = {
@@ -52,11 +52,18 @@ def _cause(report: Report, width: int) -> list[Line]:
     if cause.rule.why:
         lines += [EMPTY, *wrap([Span("Why it hurts: ", "strong"), clean(cause.rule.why)], width, INDENT)]
     if cause.trial is not None:
-        return [*lines, EMPTY, *proof(cause.trial, width, INDENT)]
+        lines += [EMPTY, *proof(cause.trial, width, INDENT)]
+        return lines if shows_what_counts(cause.trial) else [*lines, *_run(report, width)]
     untried = "No trial was run: this is a suspicion, not yet a cause."
     lines += [EMPTY, *wrap([Span(untried, "doubt")], width, INDENT)]
-    drawn = plot.side_by_side(report.curves[:2], [""] * len(report.curves[:2]), width, INDENT)
-    return [*lines, EMPTY, *drawn] if drawn else lines
+    return lines + _run(report, width)
+
+
+def _run(report: Report, width: int) -> list[Line]:
+    """The curves of the run as given."""
+    curves = [replace(curve, label=f"as given, {curve.label}") for curve in report.curves[:2]]
+    drawn = plot.side_by_side(curves, [""] * len(curves), width, INDENT)
+    return [EMPTY, *drawn] if drawn else []
 
 
 def _change(report: Report, width: int) -> list[Line]:
@@ -98,42 +105,39 @@ def _others(report: Report, width: int) -> list[Line]:
     return lines
 
 
-def _columns(subjects: Sequence[str]) -> int:
-    return min(WIDEST_SUBJECT, max((cells(subject) for subject in subjects), default=0))
-
-
-def _deciding_number(finding: Finding) -> str:
+def _why_not(finding: Finding) -> str:
+    """Why a diagnosis does not hold, with the number that says so."""
     trial = finding.trial
     if trial is not None and trial.outcome is Outcome.ABSENT:
-        return f"its remedy {gained(trial)}"
-    if not finding.evidence or math.isnan(finding.evidence[0].quantity.value):
-        return finding.verdict.sentence
-    evidence = finding.evidence[0]
-    comparison = f" {against(evidence.quantity, evidence.limit)}," if evidence.limit is not None else ""
-    return f"{amount(evidence.quantity)},{comparison} {evidence.quantity.name}"
+        return f"Its remedy {gained(trial)}."
+    sentence = finding.verdict.sentence
+    if any(character.isdigit() for character in sentence) or not finding.evidence:
+        return sentence
+    quantity, limit = finding.evidence[0].quantity, finding.evidence[0].limit
+    if limit is None or math.isnan(quantity.value):
+        return sentence
+    return f"{sentence.rstrip('.')} ({quantity.name} {amount(quantity)}, {against(quantity, limit)})."
+
+
+def _listed(subject: str, text: str, width: int) -> list[Line]:
+    return wrap([f"{clean(subject)}: ", Span(clean(text, 320), "dim")], width, INDENT, INDENT * 3)
 
 
 def _ruled_out(report: Report, width: int) -> list[Line]:
-    subjects = [clean(f"{finding.rule.code} {finding.rule.name}", 80) for finding in report.ruled_out]
-    columns = _columns(subjects)
-    room = width - len(INDENT) - columns - 2
     lines: list[Line] = []
-    for subject, finding in zip(subjects, report.ruled_out, strict=True):
-        number = shorten(clean(_deciding_number(finding), 160), room)
-        lines.append(line(INDENT, pad(subject, columns), "  ", Span(number, "dim")))
+    for finding in report.ruled_out:
+        lines += _listed(f"{finding.rule.code} {finding.rule.name}", _why_not(finding), width)
     return lines
 
 
 def _unchecked(report: Report, width: int) -> list[Line]:
-    subjects = [clean(unchecked.subject, 80) for unchecked in report.unchecked]
-    columns = _columns(subjects)
+    """What was not checked, each reason once."""
+    subjects: dict[str, list[str]] = {}
+    for unchecked in report.unchecked:
+        subjects.setdefault(unchecked.reason, []).append(clean(unchecked.subject, 80))
     lines: list[Line] = []
-    hanging = " " * (len(INDENT) + columns + 2)
-    for subject, unchecked in zip(subjects, report.unchecked, strict=True):
-        reason = wrap([Span(clean(unchecked.reason, 240), "dim")], width, hanging)
-        first, *rest = reason or [EMPTY]
-        lines.append(line(INDENT, pad(subject, columns), "  ", *first[1:]))
-        lines += rest
+    for reason, those in subjects.items():
+        lines += _listed(", ".join(those), reason, width)
     return lines
 
 
@@ -152,24 +156,30 @@ def command_lines(command: str, width: int, indent: str) -> list[Line]:
     return [line(*row, Span(" \\", "dim")) for row in wrapped[:-1]] + wrapped[-1:]
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def _seeds(report: Report) -> str:
+    seeds = sorted({seed for finding in report.findings if finding.trial for seed in finding.trial.seeds})
+    trials = f"; {', '.join(map(str, seeds[:8]))} in the trial{'' if len(seeds) == 1 else 's'}" if seeds else ""
+    return f"{report.provenance.seed} as given{trials}"
 
 
 def _cost(report: Report, width: int) -> list[Line]:
     cost, provenance = report.cost, report.provenance
-    seeds = sorted({seed for finding in report.findings if finding.trial for seed in finding.trial.seeds})
-    trials = f", trials' seeds {', '.join(map(str, seeds[:8]))}" if seeds else ""
-    facts = [
-        f"{duration(cost.seconds)} of {duration(cost.budget)} allowed",
-        f"{_plural(cost.trainings, 'training')} (one run as given: {duration(cost.run_seconds)})",
-        "" if cost.first_finding is None else f"first suspicion after {duration(cost.first_finding)}",
-        f"set-up's seed {provenance.seed}{trials}",
-    ]
-    lines = wrap(["; ".join(filter(None, facts)) + "."], width, INDENT)
+    first = "" if cost.first_finding is None else f", the first suspicion after {duration(cost.first_finding)}"
+    runs = f"{cost.trainings} for comparison" if cost.trainings else "none for comparison"
     versions = [f"{clean(name, 40)} {clean(value, 40)}" for name, value in provenance.versions.items()]
-    where = f"on {clean(provenance.device, 80)}, {clean(provenance.created, 40)}"
-    lines += wrap([Span(clean(" ".join([", ".join(versions), where])), "dim")], width, INDENT)
+    rows = {
+        "time": f"{duration(cost.seconds)} of {duration(cost.budget)} allowed{first}",
+        "trainings": f"{runs}; one run as given takes {duration(cost.run_seconds)}",
+        "seeds": _seeds(report),
+        "versions": ", ".join(versions),
+        "where, when": f"{clean(provenance.device, 80)}, {clean(provenance.created, 40)}",
+    }
+    columns = max(map(cells, rows)) + 2
+    hanging = INDENT + " " * columns
+    lines: list[Line] = []
+    for name, value in rows.items():
+        for index, row in enumerate(wrap([value], width - len(hanging))):
+            lines.append(line(INDENT + pad("" if index else name, columns), *row))
     if provenance.command.strip():
         lines += [line(INDENT, "The same again:"), *command_lines(provenance.command, width, INDENT * 2)]
     return lines
