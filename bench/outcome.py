@@ -14,6 +14,7 @@ from bench.cases import SICK, Case, cases
 from unstuck.errors import RemedyError, UnstuckError
 from unstuck.examine import Examination
 from unstuck.loop import Run
+from unstuck.measure.best_constant import BestConstant
 from unstuck.measure.preparation import Allowance, Prepared
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.scores import split_score
@@ -88,6 +89,9 @@ class Yardstick:
         self.twin = twin
         self.split = "test" if twin.test is not None else "validation" if twin.validation is not None else "train"
         self.well, self.ill = self.scores(twin), self.scores(sick)
+        constant = examination.get(BestConstant)
+        name = {"test": "test_loss", "validation": "held_out_loss", "train": "training_loss"}[self.split]
+        self.constant: float | None = getattr(constant, name, None)
         self.by_error = self.ill[1] - self.well[1] >= HARMFUL
 
     def scores(self, setup: Setup) -> tuple[float, float]:
@@ -121,7 +125,9 @@ class Yardstick:
         )
         if whole:
             return (ill - reached) / max(ill - well, 1e-9)
-        return ill - well if self.by_error else (ill - well) / max(abs(ill), 1e-9)
+        # As a share of the span from the best constant down, as in a report.
+        span = 1.0 if self.by_error else (abs(ill) if self.constant is None else self.constant - well)
+        return (ill - well) / max(span, 1e-9)
 
 
 def examine(id: str, floor: bool = True) -> Outcome:

@@ -77,7 +77,7 @@ def model_too_small() -> unstuck.Setup:
 def overfitting() -> unstuck.Setup:
     """300 noisy scans, a wide network without weight decay, and a long training."""
     wide = partial(perceptron, width=256)
-    return setup(model=wide, weight_decay=0.0, epochs=60, training_images=300, noise=0.5)
+    return setup(model=wide, learning_rate=0.01, weight_decay=0.0, epochs=80, training_images=300, noise=0.5)
 
 
 FAULTS = {

@@ -46,7 +46,8 @@ def is_training_large(comparison: Comparison) -> Question:
     if best is None:
         return Question(text, Outcome.UNDECIDED, Quantity(name, math.nan), LARGE, "nothing could be compared")
     number = Quantity(name, best.shortfall, "1", best.low, best.high)
-    answer = Outcome.PRESENT if comparison.training_is_large else Outcome.ABSENT
+    doubtful = Outcome.UNDECIDED if comparison.training_may_be_large else Outcome.ABSENT
+    answer = Outcome.PRESENT if comparison.training_is_large else doubtful
     reached = f"{best.name} reaches {best.training:.3g} on the training data and {best.held_out:.3g} on held-out data"
     because = f"{reached} ({best.scale}); as given it is {_given(comparison, best.scale)}"
     return Question(text, answer, number, LARGE, because)

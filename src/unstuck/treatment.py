@@ -22,6 +22,10 @@ LEAST_SECONDS: Final = 1.0
 """With less than this left nothing more is examined."""
 
 
+ROUND_SHARE: Final = 0.5
+"""Share of the budget that one round may take, so that what was treated can be examined again."""
+
+
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Cure:
@@ -63,7 +67,8 @@ def treat(setup: Setup, *, budget: float | str = 120.0, opt_in: bool = True, pro
     present, reports, done = setup, list[Report](), list[str]()
     left: float | str = budget
     while True:
-        round_ = Diagnosing(checked(present), left, chosen_rules(None), progress)
+        share = left if isinstance(left, str) else min(left, ROUND_SHARE * float(budget))
+        round_ = Diagnosing(checked(present), share, chosen_rules(None), progress)
         report = round_.run()
         reports.append(report)
         changed = None if len(done) == MOST_STEPS else _cured(round_, report, opt_in)

@@ -33,6 +33,9 @@ NEARLY: Final = 0.9
 ENOUGH: Final = 0.02
 """Share of the span that a change may leave for larger ones not to be tried: a fifth of what counts as large."""
 
+MOST_PAIRED: Final = 3
+"""Changes of one remedy that are paired over seeds at most, while each proves less than its first seed promised."""
+
 CURVE_POINTS: Final = 120
 
 GAIN: Final = "gain, as a share of the span from the best constant to the lowest known"
@@ -97,10 +100,26 @@ def trial(
         )  # fmt: skip
         return Tried(nothing, given, (), None, gauge.by_loss)
     best = max(gain for gain, _ in screened)
-    chosen = next(setup for gain, setup in screened if gain >= min(NEARLY * best, best))
-    record, after = measure(laboratory, chosen, gauge, says, announce)
+    found: tuple[Trial, Scores, Setup] | None = None
+    for chosen in _worth_pairing(screened, candidates)[:MOST_PAIRED]:
+        record, after = measure(laboratory, chosen, gauge, says, announce)
+        if found is None or record.gain.value > found[0].gain.value:
+            found = record, after, chosen
+        # A change that did well on the first seed only was lucky; the next larger one is safer.
+        if best <= HOPELESS or record.gain.value >= NEARLY * best or laboratory.exhausted:
+            break
+    assert found is not None  # at least one candidate is as good as the best
+    record, after, chosen = found
     path = ((rule.code, list(candidates).index(chosen)),)
     return Tried(replace(record, seconds=time.monotonic() - start), chosen, path, after, gauge.by_loss)
+
+
+def _worth_pairing(screened: Sequence[tuple[float, Setup]], candidates: Sequence[Setup]) -> list[Setup]:
+    """Candidates that did nearly as well as the best, and those not screened after them, the smallest change first."""
+    best = max(gain for gain, _ in screened)
+    good = [setup for gain, setup in screened if gain >= min(NEARLY * best, best)]
+    last = list(candidates).index(screened[-1][1])
+    return [*good, *candidates[last + 1 :]]
 
 
 def _screen(
@@ -150,7 +169,7 @@ def measure(
     record = Trial(
         remedy=says,
         changes=difference(given, chosen),
-        outcome=_decide(gains),
+        outcome=decide(gains),
         score=gauge.score,
         seeds=tuple(before.run.setup.seed for before, _ in pairs),
         before=tuple(gauge.number(before) for before, _ in scores),
@@ -173,7 +192,7 @@ def _pair(
     pairs = [(laboratory.attempt(given, first), laboratory.attempt(chosen, first))]
     gains = [gauge.gain(pairs[0][0].scores, pairs[0][1].scores)]
     while gains[0] > HOPELESS and len(pairs) < MORE_SEEDS:
-        if len(pairs) >= SEEDS and _decide(gains) is not Outcome.UNDECIDED:
+        if len(pairs) >= SEEDS and decide(gains) is not Outcome.UNDECIDED:
             break
         seeds = range(first + len(pairs), first + max(SEEDS, len(pairs) + 1))
         announce(f"the same from seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}")
@@ -232,8 +251,15 @@ def curve(label: str, run: Run) -> Curve:
     return Curve(label, tuple(steps), means)
 
 
-def _decide(gains: Sequence[float]) -> Outcome:
-    """Whether gains, one a seed, prove, refute, or leave it open."""
+def decide(gains: Sequence[float]) -> Outcome:
+    """Say whether gains prove, refute, or leave it open.
+
+    Args:
+        gains: One a seed, at least one.
+
+    Returns:
+        PRESENT where the mean matters and its interval is above 0, ABSENT where it does not matter.
+    """
     mean = sum(gains) / len(gains)
     if len(gains) == 1:
         return Outcome.ABSENT if mean <= HOPELESS else Outcome.UNDECIDED
@@ -280,10 +306,7 @@ class Gauge:
         return split.loss if self.by_loss else split.error
 
     def closed(self, pairs: Sequence[tuple[Scores, Scores]]) -> float | None:
-        """Share of what falls short of the lowest known score that is closed, on the split that the trial shows.
-
-        None where no such score is known.
-        """
+        """Share of what falls short of the lowest known score that is closed; None where that is not known."""
         split = {Aim.TRAINING: "training", Aim.HELD_OUT: "held_out", Aim.TEST: "test"}[self.aim]
         lowest = self._span(split)[1] if self.by_loss else 0.0
         before = [self.number(old) for old, _ in pairs]
@@ -315,7 +338,7 @@ class Gauge:
 
     def _share(self, old: float, new: float, constant: float, lowest: float) -> float:
         if math.isnan(new) or new == math.inf:
-            return -1.0
+            return -1.0 if math.isfinite(old) else 0.0
         if not math.isfinite(constant):
             constant = old if math.isfinite(old) else new + max(1.0, abs(new))
         if not math.isfinite(lowest):  # nothing to go by but the size of the loss itself
@@ -323,4 +346,6 @@ class Gauge:
         lowest = min(lowest, new)
         # What lies above the best constant is worth no more than the constant: to come down to it is no cure.
         given, reached = shortfall(old, lowest, constant), shortfall(new, lowest, constant)
+        if reached > 1.0:
+            return max(-1.0, min(0.0, given - reached))
         return max(-1.0, min(1.0, given) - reached)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
 import resource
 import subprocess
@@ -18,6 +20,7 @@ import unstuck
 from tests.render import samples
 from unstuck import rules
 from unstuck.cli import command, main, target
+from unstuck.cli.output import FirstLines
 from unstuck.cli.parser import build, with_json_bound
 from unstuck.errors import ExaminationError
 from unstuck.render.machine import from_json, to_json
@@ -246,12 +249,15 @@ def test_demo_examines_the_sick_case_of_a_rule(
     calls = answer(samples.sick())
     case = SimpleNamespace(patient="digits at a rate of 3", setup=lambda: Given(seed=3))
     monkeypatch.setattr(rules, "load", lambda: (SimpleNamespace(code="OPT001", cases=(case,)),), raising=False)
-    assert main(["demo", "learning-rate-too-high", "--seed", "4"]) == 1
+    assert main(["demo", "learning-rate-too-high", "--seed", "4"]) == 0
     out = capfd.readouterr().out
     assert out.startswith("A demo of OPT001 learning-rate-too-high. The patient: digits at a rate of 3.\n\n✗ The")
     assert out.endswith("\n\nThe fault put in was OPT001; the diagnosis names OPT001.\n")
     assert "    unstuck demo OPT001 --seed 4\n" in out
     assert calls[0]["subject"] == Given(seed=4)
+    answer(samples.healthy())
+    assert main(["demo", "OPT001"]) == 1
+    assert capfd.readouterr().out.endswith("\n\nThe fault put in was OPT001; the diagnosis names no cause.\n")
     assert main(["demo", "SET001"]) == 2
     assert "A demo must have a sick case to show; got SET001" in capfd.readouterr().err
 
@@ -394,3 +400,13 @@ def test_an_output_without_unicode_does_not_break_the_page() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode("ascii").startswith("? The learning rate")
+
+
+def test_a_program_that_prints_a_lot_is_cut_off_once() -> None:
+    stream = io.StringIO()
+    with contextlib.redirect_stdout(FirstLines(stream)):
+        for step in range(100):
+            print("loss", step)
+    *shown, last = stream.getvalue().splitlines()
+    assert shown == [f"loss {step}" for step in range(20)]
+    assert last == "unstuck: your program prints more, which is left out from here on."

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from unstuck.cli import target
-from unstuck.errors import TargetError
+from unstuck.errors import SetupError, TargetError
 
 GOOD = """
 import torch
@@ -89,9 +89,9 @@ def test_a_file_never_takes_the_place_of_another_module(tmp_path: Path, name: st
         ("x = 1\n", "mine.py", "mine.py must have a function `setup`; got none. Write `def setup():`"),
         ("def a(): ...\ndef b(): ...\n", "mine.py", "Name one of its functions as mine.py:FUNCTION; it has a, b."),
         ("def a(): ...\n", "mine.py:c", "must have a function `c`; got none."),
-        ("setup = 3\n", "mine.py", "`setup` of mine.py must be a function; got a int."),
+        ("setup = 3\n", "mine.py", "`setup` of mine.py must be a function; got an object of type int."),
         ("def setup(rate): ...\n", "mine.py", "must be callable without arguments; got setup(rate)."),
-        ("def setup(): return 3\n", "mine.py", "must return an `unstuck.Setup`; got a int."),
+        ("def setup(): return 3\n", "mine.py", "must return an `unstuck.Setup`; got an object of type int."),
         ("def setup():\n    return [][1]\n", "mine.py", "got IndexError at mine.py:2: list index out of range. Mend"),
         ("import json\ndef setup():\n    json.loads('{')\n", "mine.py", "JSONDecodeError at mine.py:3: "),
         ("raise ValueError('at import')\n", "mine.py", "import without an error; got ValueError at mine.py:1: at im"),
@@ -101,9 +101,9 @@ def test_a_file_never_takes_the_place_of_another_module(tmp_path: Path, name: st
         ("import no_such_module_here\n", "mine", "got ModuleNotFoundError at mine.py:1: No module named"),
         ("raise ValueError\n", "mine", "got ValueError at mine.py:1: no message."),
         (
-            "import unstuck\ndef setup():\n    return unstuck.Setup.of(model=1, loss=1, optimizer=1, train=1)\n",
+            "from .near import setup\n",
             "mine.py",
-            "got SetupError at mine.py:3: ",
+            "got ImportError at mine.py:1: attempted relative import with no known parent package. Name it as a module",
         ),
     ],
 )
@@ -121,4 +121,11 @@ def test_what_is_no_set_up_is_refused_in_one_sentence(
 def test_ctrl_c_in_the_users_code_is_not_their_error(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def setup():\n    raise KeyboardInterrupt\n")
     with pytest.raises(KeyboardInterrupt):
+        target.load("mine.py")
+
+
+def test_what_unstuck_says_of_a_set_up_is_passed_on_with_its_line(tmp_path: Path) -> None:
+    source = "import unstuck\ndef setup():\n    return unstuck.Setup.of(model=1, loss=1, optimizer=1, train=1)\n"
+    (tmp_path / "mine.py").write_text(source)
+    with pytest.raises(SetupError, match=r"^mine\.py:3: `loss` must be .*; got int\. .*[^.]\.$"):
         target.load("mine.py")

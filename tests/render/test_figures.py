@@ -51,8 +51,8 @@ def test_a_written_number_is_the_number_to_that_many_digits(value: float, digits
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.984, "98 %"), (0.997, "99.7 %"), (1.0, "100 %"), (0.0, "0 %"), (-0.0001, "-0.0 %"), (0.004, "0.4 %"),
-     (-0.13, "-13 %"), (57.0, "5700 %"), (math.nan, "nan"), (-math.inf, "-inf")],
+    [(0.984, "98%"), (0.997, "99.7%"), (1.0, "100%"), (0.0, "0%"), (-0.0001, "-0.0%"), (0.004, "0.4%"),
+     (-0.13, "-13%"), (57.0, "5700%"), (math.nan, "nan"), (-math.inf, "-inf")],
 )  # fmt: skip
 def test_a_share_is_a_percentage(value: float, text: str) -> None:
     assert share(value) == text.replace("-0.0", "0")
@@ -83,3 +83,4 @@ def test_a_quantity_says_how_it_lies_to_its_limit(quantity: Quantity, text: str)
 def test_a_unit_stands_behind_the_number_and_a_plain_ratio_has_none() -> None:
     assert amount(Quantity("time", 1.5, "s", 1.0, 2.0)) == "1.5 s [1, 2]"
     assert amount(Quantity("ratio", 1.5)) == "1.5"
+    assert amount(Quantity("share of the units", 0.5, "share of the units")) == "0.5"

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from tests.render import samples
 from tests.render.strategies import reports
+from unstuck.quantity import Quantity, Threshold
 from unstuck.render.lines import cells
 from unstuck.render.text import plain, print_report, rich_text
-from unstuck.report import Branch, Finding, Outcome, Report, Status, Trial
+from unstuck.report import Branch, Evidence, Finding, Outcome, Report, Status, Trial, Unchecked
 
 SICK = """\
 ✗ The learning rate is above what the loss surface bears: 3.0 overshoots, and
@@ -24,12 +25,12 @@ SICK = """\
 The way through the guide
 
   Is the training loss large?
-  │  excess over the best comparison 0.98 [0.96, 0.99], above 0.1
+  │  excess over the best comparison: 0.98 [0.96, 0.99], above 0.1
   │  The run ends at 2.31; the best comparison reaches 0.038, a constant 2.303.
   ├─○ no ── overfitting, mismatch, or it trains
   └─● yes
      Can a robustly optimised copy of this very model go lower?
-     │  share of the excess that the copy closes 1 [0.98, 1.01], above 0.1
+     │  share of the excess that the copy closes: 1 [0.98, 1.01], above 0.1
      │  The copy reaches 0.041 on the training data and 0.11 on held-out data.
      ├─○ no ── model bias, or the data hold no more
      └─● yes ── optimisation fails
@@ -41,9 +42,9 @@ The cause
   The step times the sharpest curvature is 41.2, above 2: each step overshoots
   the valley that it should go down.
 
-  rate × sharpest curvature             41.2 [38.9, 43.5]  above 2
-    limit from Cohen et al. 2021, the edge of stability
-  steps on which the loss rose          0.48 [0.43, 0.53]
+  rate × sharpest curvature     41.2 [38.9, 43.5], above 2
+    2: Cohen et al. 2021, the edge of stability
+  steps on which the loss rose  0.48 [0.43, 0.53]
 
   Why it hurts: A step longer than the surface is curved lands higher on the
   other side of the valley than it started, so the loss rises or rings instead
@@ -57,7 +58,9 @@ The cause
     as given                2.305      2.331      2.299
     with the remedy       0.04121    0.03899    0.04233
 
-  The remedy gains 98 % of the span [97 %, 99.7 %]: the cause is confirmed.
+  The remedy gains 98% of the span [97%, 99.7%]: the cause is confirmed.
+  (The span runs from the best constant prediction to the lowest value that
+  anything reached.)
 
           as given, seed 0                     with the remedy, seed 0
           2.31 → 2.18                          2.3 → 0.0423
@@ -87,21 +90,24 @@ Also found
 
 Ruled out
 
-  SET001 target-shape-broadcast          1, equal to 1, losses a sample
-  SET002 probabilities-into-logits-loss  0 %, below 99, rows that sum to 1
-  OPT002 learning-rate-too-low           its remedy gains -13 % of the span [-2…
+  SET001 target-shape-broadcast: Outputs [64, 10] and targets [64] do not
+      broadcast.
+  SET002 probabilities-into-logits-loss: Outputs are not probabilities (rows
+      that sum to 1: 0 %, below 99).
+  OPT002 learning-rate-too-low: Its remedy gains -13% of the span [-20%, -4%].
 
 Not checked, and why
 
-  MIS004 preprocessing-mismatch  The set-up has no test data; give `test=`.
-  CAP001 model-too-small         Optimisation fails first; treat it and examine
-                                 again.
+  MIS004 preprocessing-mismatch: The set-up has no test data; give `test=`.
+  CAP001 model-too-small: Optimisation fails first; treat it and examine again.
 
 What it took
 
-  11 s of 60 s allowed; 23 trainings (one run as given: 0.84 s); first suspicion
-  after 0.61 s; set-up's seed 0, trials' seeds 0, 1, 2.
-  unstuck 0.1.0, torch 2.13.0, python 3.11.7 on cpu, 2026-01-31T12:00:00Z
+  time         11 s of 60 s allowed, the first suspicion after 0.61 s
+  trainings    23 of remedies and their controls; one run as given takes 0.84 s
+  seeds        0 as given; 0, 1, 2 in the trials
+  versions     unstuck 0.1.0, torch 2.13.0, python 3.11.7
+  where, when  cpu, 2026-01-31T12:00:00Z
   The same again:
     unstuck diagnose examples/digits.py:rate_too_high --budget 60
 """
@@ -113,17 +119,17 @@ HEALTHY = """\
 The way through the guide
 
   Is the training loss large?
-  │  excess over the best comparison 0.002 [-0.004, 0.008], below 0.1
+  │  excess over the best comparison: 0.002 [-0.004, 0.008], below 0.1
   │  The run ends at 0.041, the best comparison at 0.038.
   ├─○ yes ── optimisation, model bias or data
   └─● no
      Is the loss large on held-out samples of the training distribution?
-     │  held-out excess 0.04 [0.01, 0.07], below 0.1
+     │  held-out excess: 0.04 [0.01, 0.07], below 0.1
      │  Held-out loss 0.11 against 0.041.
      ├─○ yes ── overfitting
      └─● no
         Is the loss large on the test data?
-        │  test excess 0.01 [-0.02, 0.03], below 0.1
+        │  test excess: 0.01 [-0.02, 0.03], below 0.1
         │  Test loss 0.12 against 0.11.
         ├─○ yes ── mismatch of the test data
         └─● no ── it trains
@@ -143,15 +149,19 @@ The run
 
 Ruled out
 
-  SET001 target-shape-broadcast          1, equal to 1, losses a sample
-  SET002 probabilities-into-logits-loss  0 %, below 99, rows that sum to 1
-  OPT002 learning-rate-too-low           its remedy gains -13 % of the span [-2…
+  SET001 target-shape-broadcast: Outputs [64, 10] and targets [64] do not
+      broadcast.
+  SET002 probabilities-into-logits-loss: Outputs are not probabilities (rows
+      that sum to 1: 0 %, below 99).
+  OPT002 learning-rate-too-low: Its remedy gains -13% of the span [-20%, -4%].
 
 What it took
 
-  6.2 s of 60 s allowed; 11 trainings (one run as given: 0.84 s); set-up's seed
-  0.
-  unstuck 0.1.0, torch 2.13.0, python 3.11.7 on cpu, 2026-01-31T12:00:00Z
+  time         6.2 s of 60 s allowed
+  trainings    11 of remedies and their controls; one run as given takes 0.84 s
+  seeds        0 as given
+  versions     unstuck 0.1.0, torch 2.13.0, python 3.11.7
+  where, when  cpu, 2026-01-31T12:00:00Z
   The same again:
     unstuck diagnose examples/digits.py:rate_too_high --budget 60
 """
@@ -159,7 +169,7 @@ What it took
 CUT_SHORT = """\
 ? Stopped before a cause was proven; the learning rate is suspected.
   Cut short; the rest was not examined.
-  stopped by Ctrl-C
+  Stopped by Ctrl-C.
 
 The way through the guide
 
@@ -172,9 +182,9 @@ The strongest suspicion
   The step times the sharpest curvature is 41.2, above 2: each step overshoots
   the valley that it should go down.
 
-  rate × sharpest curvature             41.2 [38.9, 43.5]  above 2
-    limit from Cohen et al. 2021, the edge of stability
-  steps on which the loss rose          0.48 [0.43, 0.53]
+  rate × sharpest curvature     41.2 [38.9, 43.5], above 2
+    2: Cohen et al. 2021, the edge of stability
+  steps on which the loss rose  0.48 [0.43, 0.53]
 
   Why it hurts: A step longer than the surface is curved lands higher on the
   other side of the valley than it started, so the loss rises or rings instead
@@ -182,7 +192,7 @@ The strongest suspicion
 
   No trial was run: this is a suspicion, not yet a cause.
 
-         training loss
+         as given, training loss
          2.3 → nan
   4.1e9 ┤                    ⢀⡴⠃      ×      ×      ×
         │                   ⣠⠞
@@ -194,20 +204,22 @@ The strongest suspicion
          0                                     step 6
          logarithmic scale
 
-What to change
+What to try
 
   Lower the learning rate to 0.1.
-  `unstuck` does not make this change: the line is yours to edit.
+  Not proven: `unstuck treat` makes only changes that a trial has shown to help.
 
 Not checked, and why
 
-  the guide  Stopped by Ctrl-C.
+  the guide: Stopped by Ctrl-C.
 
 What it took
 
-  1.9 s of 60 s allowed; 1 training (one run as given: 0.84 s); first suspicion
-  after 0.61 s; set-up's seed 0.
-  unstuck 0.1.0, torch 2.13.0, python 3.11.7 on cpu, 2026-01-31T12:00:00Z
+  time         1.9 s of 60 s allowed, the first suspicion after 0.61 s
+  trainings    1 of remedies and their controls; one run as given takes 0.84 s
+  seeds        0 as given
+  versions     unstuck 0.1.0, torch 2.13.0, python 3.11.7
+  where, when  cpu, 2026-01-31T12:00:00Z
   The same again:
     unstuck diagnose examples/digits.py:rate_too_high --budget 60
 """
@@ -309,7 +321,7 @@ def test_an_undecided_fork_takes_neither_way() -> None:
 def test_a_cause_before_the_guide_is_not_hung_on_its_last_fork() -> None:
     text = plain(dataclasses.replace(samples.sick(), branch_taken=Branch.SETUP))
     assert "└─● yes ── optimisation fails\n" in text
-    assert "The cause that was found lies elsewhere: the program does not do what its" in text
+    assert "Trying it out led elsewhere: the program does not do what its author means." in text
 
 
 def test_an_error_that_is_the_verdict_is_said_once() -> None:
@@ -322,3 +334,46 @@ def test_an_error_stands_under_the_verdict() -> None:
     head = plain(report).split("\n\n")[0]
     assert "The loss stage must run; got ValueError. Mend it." in head
     assert "Cut short; the rest was not examined." in head
+
+
+def test_curves_of_the_training_loss_prove_nothing_about_other_scores() -> None:
+    trial = dataclasses.replace(samples.trial(), score="held-out loss")
+    text = plain(_with_trial(trial))
+    assert "with the remedy, seed 0" not in text and "as given, as given, seed 0" in text
+
+
+def test_a_suspicion_that_the_way_passes_by_is_said_to_be_unproven() -> None:
+    report = samples.healthy()
+    first, second, third = report.questions
+    questions = (first, dataclasses.replace(second, answer=Outcome.PRESENT), third)
+    assert "└─● yes ── overfitting suspected, not proven\n" in plain(dataclasses.replace(report, questions=questions))
+
+
+def test_what_was_found_on_the_way_stands_where_the_way_ends() -> None:
+    report = samples.sick()
+    text = plain(dataclasses.replace(report, questions=report.questions[:1], branch_taken=Branch.SETUP))
+    assert "└─● yes ── the program does not do what its author means\n" in text
+    assert "elsewhere" not in text
+
+
+def test_a_reason_that_many_share_is_given_once() -> None:
+    subjects = [f"OPT{number:03} some-rule" for number in range(9)]
+    unchecked = tuple(Unchecked(subject, "treat it first") for subject in subjects)
+    text = " ".join(plain(dataclasses.replace(samples.sick(), unchecked=unchecked)).split())
+    assert f"{', '.join(subjects)}: Treat it first. What it took" in text
+
+
+def test_long_names_of_numbers_are_wrapped_and_a_shared_origin_is_given_once() -> None:
+    limit = Threshold(10.0, "1", "a paper")
+    names = ["typical size (root mean square) of an input feature", "largest size of an input feature / typical size"]
+    report = samples.sick()
+    evidence = tuple(Evidence(Quantity(name, 143.0), limit) for name in names)
+    verdict = dataclasses.replace(report.findings[0].verdict, evidence=evidence)
+    finding = dataclasses.replace(report.findings[0], verdict=verdict)
+    assert plain(dataclasses.replace(report, findings=(finding,))).count("""\
+  typical size (root mean square) of    143, above 10
+  an input feature
+  largest size of an input feature /    143, above 10
+  typical size
+    10: a paper
+""")

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Final
 import unstuck
 from unstuck import catalogue
 from unstuck.cli import parser as command_line
-from unstuck.cli.output import deliver, say, survive_any_encoding
+from unstuck.cli.output import FirstLines, deliver, say, survive_any_encoding
+from unstuck.cli.parser import DIAGNOSE_BUDGET, TREAT_BUDGET
 from unstuck.errors import TargetError, UnstuckError, sentence
 from unstuck.report import Report, Status
 
@@ -30,11 +31,10 @@ if TYPE_CHECKING:
 NOTHING_FOUND: Final = 0
 CAUSE_FOUND: Final = 1
 NOT_EXAMINED: Final = 2
+FAULT_NAMED: Final = 0
+FAULT_MISSED: Final = 1
 STOPPED: Final = 130
 PIPE_CLOSED: Final = 141
-
-DIAGNOSE_BUDGET: Final = 60.0
-TREAT_BUDGET: Final = 120.0
 
 
 class Refused(Exception):
@@ -108,7 +108,7 @@ def _finish(report: Report, options: argparse.Namespace, before: str = "", after
 def _examined(setup: Setup, options: argparse.Namespace, command: str) -> Report:
     from unstuck.cli.live import following
 
-    with redirect_stdout(sys.stderr), following(_error_console(), not options.plain) as listener:
+    with following(_error_console(), not options.plain) as listener, redirect_stdout(FirstLines(sys.stderr)):
         report = unstuck.diagnose(
             _seeded(setup, options.seed), budget=_budget(options, DIAGNOSE_BUDGET), progress=listener
         )
@@ -131,8 +131,8 @@ def _treat(options: argparse.Namespace) -> int:
 
     with redirect_stdout(sys.stderr):
         setup = load(options.target)
-        with following(_error_console(), not options.plain) as listener:
-            cure = unstuck.treat(_seeded(setup, options.seed), budget=_budget(options, TREAT_BUDGET), progress=listener)
+    with following(_error_console(), not options.plain) as listener, redirect_stdout(FirstLines(sys.stderr)):
+        cure = unstuck.treat(_seeded(setup, options.seed), budget=_budget(options, TREAT_BUDGET), progress=listener)
     command = _typed(options, options.target)
     cure = dataclasses.replace(cure, steps=tuple(_with_command(report, command) for report in cure.steps))
     status = status_of(cure.steps[0]) if cure.steps else NOTHING_FOUND
@@ -197,7 +197,10 @@ def _demo(options: argparse.Namespace) -> int:
     named = report.cause.rule.code if report.cause else "no cause"
     before = f"A demo of {entry.code} {entry.name}. The patient: {rule.cases[0].patient}."
     after = f"The fault put in was {entry.code}; the diagnosis names {named}."
-    return _finish(report, options, before, after)
+    status = _finish(report, options, before, after)
+    if status == NOT_EXAMINED:
+        return status
+    return FAULT_NAMED if named == entry.code else FAULT_MISSED
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TextIO, final
 
 from unstuck.cli.parser import STANDARD_OUTPUT
 from unstuck.errors import TargetError
@@ -17,9 +18,40 @@ if TYPE_CHECKING:
     from unstuck.render.lines import Line
 
 
+MOST_PRINTED: Final = 20
+"""Lines of the user's own program that are passed on during an examination."""
+
+
 def say(message: str) -> None:
     """Print a message on standard error."""
     sys.stderr.write(f"unstuck: {message}\n")
+
+
+@final
+class FirstLines(io.TextIOBase):
+    """Passes on what the user's program prints, until it has printed enough: it runs dozens of times.
+
+    Args:
+        stream: Where the lines go.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._left = MOST_PRINTED
+
+    def write(self, text: str) -> int:
+        """Pass on the lines that there is room for, and say once that the rest is left out."""
+        if self._left > 0:
+            lines = text.splitlines(keepends=True)
+            self._stream.write("".join(lines[: self._left]))
+            self._left -= text.count("\n")
+            if self._left <= 0:
+                self._stream.write("unstuck: your program prints more, which is left out from here on.\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass it on."""
+        self._stream.flush()
 
 
 def survive_any_encoding() -> None:

@@ -12,6 +12,8 @@ from unstuck import __version__
 
 WIDTH: Final = 80
 STANDARD_OUTPUT: Final = "-"
+DIAGNOSE_BUDGET: Final = 60.0
+TREAT_BUDGET: Final = 120.0
 
 INTRODUCTION: Final = """\
 Finds out why a neural network fails to train or to generalise, and proves the
@@ -29,9 +31,14 @@ STATUS: Final = """\
 Exit status: 0 nothing was found, 1 a cause was found, 2 it could not be
 examined (the reason is on standard error), 130 stopped by a second Ctrl-C."""
 
+DEMO_STATUS: Final = """\
+Exit status: 0 the diagnosis names the fault that was put in, 1 it names another
+or none, 2 it could not be examined (the reason is on standard error), 130
+stopped by a second Ctrl-C."""
+
 EXAMPLES: Final = """\
 Examples:
-  unstuck diagnose examples/digits.py
+  unstuck diagnose examples/digits_mlp.py
   unstuck diagnose train.py:make_setup --budget 3x --json report.json
   unstuck explain OPT001"""
 
@@ -132,12 +139,12 @@ def _add_output(parser: argparse.ArgumentParser, what: str) -> None:
     group.add_argument("--plain", action="store_true", help="no colour and no progress, even on a terminal")
 
 
-def _add_examination(parser: argparse.ArgumentParser) -> None:
+def _add_examination(parser: argparse.ArgumentParser, seconds: float) -> None:
     group = parser.add_argument_group("examination")
     group.add_argument(
         "--budget", type=budget, metavar="SECONDS",
-        help="time it may take: seconds, or 3x for three times one run of the set-up (default: 60;"
-        " for treat 120)",
+        help="time it may take: seconds, or 3x for three times one run of the set-up"
+        f" (default: {seconds:g})",
     )  # fmt: skip
     group.add_argument("--seed", type=int, metavar="N", help="use seed N in place of the set-up's own")
 
@@ -185,7 +192,7 @@ def build() -> argparse.ArgumentParser:
     demo = add(
         "demo", "show a diagnosis at work",
         "Puts the fault of a diagnosis into a small healthy set-up and examines it.",
-        STATUS,
+        DEMO_STATUS,
     )  # fmt: skip
     _add_subject(demo, "rule", "RULE", "a code or a name: OPT001, learning-rate-too-high")
     replay = add(
@@ -195,8 +202,9 @@ def build() -> argparse.ArgumentParser:
         STATUS,
     )  # fmt: skip
     _add_subject(replay, "report", "REPORT.json", "what `unstuck diagnose --json` wrote")
-    for command in (diagnose, treat, demo):
-        _add_examination(command)
+    for command in (diagnose, demo):
+        _add_examination(command, DIAGNOSE_BUDGET)
+    _add_examination(treat, TREAT_BUDGET)
     for command, what in (
         (diagnose, "the report"), (treat, "the cure"), (rules, "the list"), (explain, "the explanation"),
         (demo, "the report"), (replay, "the new report"),

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from unstuck.errors import TargetError
+from unstuck.errors import TargetError, UnstuckError
 
 if TYPE_CHECKING:
     from unstuck.setup import Setup
@@ -72,13 +72,23 @@ def own_line(error: BaseException) -> str:
 def _said(error: BaseException) -> str:
     line = own_line(error)
     text = error.msg if isinstance(error, SyntaxError) else str(error)
-    what = " ".join(text.split())[:400] or "no message"
+    what = " ".join(text.split())[:400].rstrip(".") or "no message"
     return f"{type(error).__name__}{f' at {line}' if line else ''}: {what}"
 
 
 def _mend(error: BaseException) -> str:
     line = own_line(error)
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        return "Name it as a module of its package, such as package.module, from the folder that holds the package."
     return f"Mend {line}." if line else "Run it by itself and mend it."
+
+
+def _raise_ours(error: BaseException) -> None:
+    """Raise again what `unstuck` itself has to say of the set-up, with the line that it is about."""
+    if isinstance(error, UnstuckError):
+        line = own_line(error)
+        error.args = (f"{line}: {error}" if line else str(error),)
+        raise error
 
 
 def _put_on_path(folder: str) -> None:
@@ -103,9 +113,9 @@ def _module_name(path: Path) -> str:
 
 def _neighbours(path: Path) -> str:
     folder = path.parent
-    names = [found.name for found in folder.glob("*.py")] if folder.is_dir() else []
-    close = difflib.get_close_matches(path.name, names, n=2)
-    return f"Did you mean {' or '.join(str(folder / name) for name in close)}?" if close else "Give its path."
+    names = [found.stem for found in folder.glob("*.py")] if folder.is_dir() else []
+    close = difflib.get_close_matches(path.stem, names, n=2)
+    return f"Did you mean {' or '.join(str(folder / name) + '.py' for name in close)}?" if close else "Give its path."
 
 
 def _from_file(place: str) -> ModuleType:
@@ -128,6 +138,7 @@ def _from_file(place: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
+        _raise_ours(error)
         raise TargetError(f"{place} must import without an error", _said(error), _mend(error)) from error
     return module
 
@@ -143,6 +154,7 @@ def _from_module(place: str) -> ModuleType:
             raise TargetError("TARGET must be a Python file or a module", f"no module {place!r}", do) from None
         raise TargetError(f"{place} must import without an error", _said(error), _mend(error)) from error
     except (Exception, SystemExit) as error:
+        _raise_ours(error)
         raise TargetError(f"{place} must import without an error", _said(error), _mend(error)) from error
 
 
@@ -166,7 +178,7 @@ def _call(module: ModuleType, place: str, function: str) -> object:
     value = getattr(module, function)
     if not callable(value):
         do = f"Write `def {function}():` that returns an `unstuck.Setup`."
-        raise TargetError(f"{called} must be a function", f"a {type(value).__name__}", do)
+        raise TargetError(f"{called} must be a function", f"an object of type {type(value).__name__}", do)
     try:
         inspect.signature(value).bind()
     except TypeError:
@@ -178,6 +190,7 @@ def _call(module: ModuleType, place: str, function: str) -> object:
     try:
         return value()
     except (Exception, SystemExit) as error:
+        _raise_ours(error)
         raise TargetError(f"{called} must return a set-up", _said(error), _mend(error)) from error
 
 
@@ -199,7 +212,7 @@ def load(target: str) -> Setup:
     from unstuck.setup import Setup
 
     if not isinstance(value, Setup):
-        got = "nothing (None)" if value is None else f"a {type(value).__name__}"
+        got = "nothing (None)" if value is None else f"an object of type {type(value).__name__}"
         do = "End it with `return unstuck.Setup.of(...)`."
         raise TargetError(f"`{function}` of {place} must return an `unstuck.Setup`", got, do)
     return value

@@ -159,6 +159,11 @@ class Comparison:
         """Whether something goes lower on both splits by as much as matters, beyond its interval."""
         return any(c.shortfall >= LARGE.value and c.low > 0.0 for c in self.comparators)
 
+    @property
+    def training_may_be_large(self) -> bool:
+        """Whether something goes lower by as much as matters, be it within its interval."""
+        return self.shortfall >= LARGE.value
+
     def lowest(self, split: str) -> float:
         """The lowest loss known to be within reach on "training" or "held_out", on the loss scale."""
         given = getattr(self.given, split).loss

@@ -41,7 +41,7 @@ def _origin(evidence: Evidence) -> str:
 def _evidence(evidence: Evidence, columns: int, width: int, indent: str) -> list[Line]:
     quantity = evidence.quantity
     comparison = f", {against(quantity, evidence.limit)}" if evidence.limit is not None else ""
-    figures = [Span(clean(amount(quantity)), "code"), comparison]
+    figures: list[Span | str] = [Span(clean(amount(quantity)), "code"), comparison]
     names = wrap([clean(quantity.name, 120)], columns)
     numbers = wrap(figures, width - len(indent) - columns - 2)
     lines: list[Line] = []
@@ -184,6 +184,9 @@ def gained(trial: Trial) -> str:
     return f"closes {share(trial.closed)} of the shortfall and {gain}"
 
 
+SPAN: Final = "(The span runs from the best constant prediction to the lowest value that anything reached.)"
+
+
 def proof(trial: Trial, width: int, indent: str = "  ") -> list[Line]:
     """A trial: the score per seed before and after, the gain with its interval, both curves.
 
@@ -196,14 +199,15 @@ def proof(trial: Trial, width: int, indent: str = "  ") -> list[Line]:
         The lines of the section.
     """
     inner = indent + "  "
-    runs = f"{len(trial.seeds)} seed{'' if len(trial.seeds) == 1 else 's'}"
+    runs = "On one seed" if len(trial.seeds) == 1 else f"Paired over {len(trial.seeds)} seeds"
     score = f"{clean(trial.score, 80)}, lower is better:"
-    facts = f"Paired over {runs} at equal budget, {duration(trial.seconds)}; {score}"
+    facts = f"{runs} at equal budget, {duration(trial.seconds)}; {score}"
     lines = wrap([Span("The trial: ", "strong"), clean(trial.remedy, 320)], width, indent)
     lines += wrap([Span(facts, "dim")], width, indent)
     lines += [EMPTY, *_per_seed(trial, width, inner), EMPTY]
     words, style = OUTCOME_WORDS[trial.outcome]
     lines += wrap([f"The remedy {gained(trial)}: ", Span(words + ".", style)], width, indent)
+    lines += wrap([Span(SPAN, "dim")], width, indent)
     if trial.together_with:
         others = clean(", ".join(trial.together_with), 160)
         lines += wrap(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from unstuck.render import plot
 from unstuck.render.cause import diff, gained, title
+from unstuck.render.figures import number
 from unstuck.render.guide import branch_style
 from unstuck.render.lines import EMPTY, Line, Span, clean, line, wrap
 from unstuck.render.page import INDENT, command_lines
@@ -51,10 +52,17 @@ def _step(index: int, report: Report, width: int) -> list[Line]:
     lines = [line(INDENT, head, *title(cause, width - len(inner), ""))]
     trial = cause.trial
     if trial is None:
-        return lines + wrap([clean(cause.remedy, 240) or "No remedy was tried."], width, inner)
+        remedy = f"Not proven, so nothing was changed. It would be: {clean(cause.remedy, 240)}"
+        return lines + wrap([remedy if cause.remedy else "No remedy was tried."], width, inner)
     lines += wrap([clean(trial.remedy, 240)], width, inner)
     lines += diff(trial.changes, width, inner)
-    return lines + wrap([Span(gained(trial), "dim")], width, inner)
+    seeds = f"mean of {len(trial.seeds)} seeds; " if len(trial.seeds) > 1 else ""
+    scores = f"{clean(trial.score, 80)} {_mean(trial.before)} → {_mean(trial.after)}, {seeds}{gained(trial)}"
+    return lines + wrap([Span(scores, "dim")], width, inner)
+
+
+def _mean(values: Sequence[float]) -> str:
+    return number(sum(values) / len(values)) if values else "none"
 
 
 def _curve(label: str, losses: Sequence[float]) -> Curve:
@@ -79,7 +87,10 @@ def cure_page(cure: CureRecord, width: int) -> list[Line]:
         lines += _step(index, report, width)
     curves = [_curve("as given", cure.before), _curve("as cured", cure.after)]
     drawn = plot.side_by_side(curves, ["sick", "well"], width, INDENT, axis="epoch")
-    if drawn:
+    if cure.before == cure.after and any(report.cause for report in cure.steps[:-1]):
+        same = "The run itself is as it was: what was treated lies outside it."
+        lines += [EMPTY, *wrap([Span(same, "dim")], width, INDENT)]
+    elif drawn:
         lines += [EMPTY, line(Span("The loss before and after", "heading")), EMPTY, *drawn]
     if cure.steps and cure.steps[0].provenance.command.strip():
         command = command_lines(cure.steps[0].provenance.command, width, INDENT)

@@ -23,8 +23,19 @@ HOW_FREELY: Final = {
     Applies.ADVICE: "`unstuck` does not make this change: the line is yours to edit.",
 }
 
+UNPROVEN: Final = "Not proven: `unstuck treat` makes only changes that a trial has shown to help."
 
-def _verdict(report: Report, width: int) -> list[Line]:
+
+def verdict(report: Report, width: int) -> list[Line]:
+    """The verdict in one sentence, and what to know of the examination.
+
+    Args:
+        report: The report.
+        width: Columns of the page.
+
+    Returns:
+        The lines that head the page.
+    """
     style = branch_style(report.branch_taken)
     if report.findings and report.branch_taken in {Branch.HEALTHY, Branch.UNDECIDED}:
         style = "sick" if report.findings[0].status is Status.CONFIRMED else "doubt"
@@ -37,8 +48,12 @@ def _verdict(report: Report, width: int) -> list[Line]:
     if report.error and report.error != report.sentence:
         lines += wrap([Span(clean(report.error), "sick")], width, INDENT)
     for note in report.notes:
-        lines += wrap([Span(clean(note, 320), "dim")], width, INDENT)
+        lines += wrap([Span(_as_sentence(clean(note, 320)), "dim")], width, INDENT)
     return lines
+
+
+def _as_sentence(note: str) -> str:
+    return f"{note[:1].upper()}{note[1:]}{'' if note.endswith(('.', '…')) else '.'}"
 
 
 def _cause(report: Report, width: int) -> list[Line]:
@@ -73,7 +88,8 @@ def _change(report: Report, width: int) -> list[Line]:
     lines = wrap([clean(cause.remedy)], width, INDENT)
     if cause.trial is not None and cause.trial.changes:
         lines += [EMPTY, *diff(cause.trial.changes, width), EMPTY]
-    return lines + wrap([Span(HOW_FREELY[cause.applies], "dim")], width, INDENT)
+    freely = HOW_FREELY[cause.applies] if cause.status is Status.CONFIRMED else UNPROVEN
+    return lines + wrap([Span(freely, "dim")], width, INDENT)
 
 
 def _relation(finding: Finding) -> str:
@@ -116,7 +132,7 @@ def _why_not(finding: Finding) -> str:
     quantity, limit = finding.evidence[0].quantity, finding.evidence[0].limit
     if limit is None or math.isnan(quantity.value):
         return sentence
-    return f"{sentence.rstrip('.')} ({quantity.name} {amount(quantity)}, {against(quantity, limit)})."
+    return f"{sentence.rstrip('.')} ({quantity.name}: {amount(quantity)}, {against(quantity, limit)})."
 
 
 def _listed(subject: str, text: str, width: int) -> list[Line]:
@@ -137,7 +153,7 @@ def _unchecked(report: Report, width: int) -> list[Line]:
         subjects.setdefault(unchecked.reason, []).append(clean(unchecked.subject, 80))
     lines: list[Line] = []
     for reason, those in subjects.items():
-        lines += _listed(", ".join(those), reason, width)
+        lines += _listed(", ".join(those), _as_sentence(reason), width)
     return lines
 
 
@@ -165,7 +181,7 @@ def _seeds(report: Report) -> str:
 def _cost(report: Report, width: int) -> list[Line]:
     cost, provenance = report.cost, report.provenance
     first = "" if cost.first_finding is None else f", the first suspicion after {duration(cost.first_finding)}"
-    runs = f"{cost.trainings} for comparison" if cost.trainings else "none for comparison"
+    runs = f"{cost.trainings or 'none'} of remedies and their controls"
     versions = [f"{clean(name, 40)} {clean(value, 40)}" for name, value in provenance.versions.items()]
     rows = {
         "time": f"{duration(cost.seconds)} of {duration(cost.budget)} allowed{first}",
@@ -191,6 +207,10 @@ def _cause_heading(report: Report) -> str:
     return "The cause" if report.cause.status is Status.CONFIRMED else "The strongest suspicion"
 
 
+def _is_proven(report: Report) -> bool:
+    return report.cause is not None and report.cause.status is Status.CONFIRMED
+
+
 def sections(report: Report, width: int) -> list[tuple[str, list[Line]]]:
     """The sections of a report under their headings, in order; empty ones are left out.
 
@@ -204,7 +224,7 @@ def sections(report: Report, width: int) -> list[tuple[str, list[Line]]]:
     every: Sequence[tuple[str, list[Line]]] = (
         ("The way through the guide", tree(report, width, INDENT)),
         (_cause_heading(report), _cause(report, width)),
-        ("What to change", _change(report, width)),
+        ("What to change" if _is_proven(report) else "What to try", _change(report, width)),
         ("Also found", _others(report, width)),
         ("Ruled out", _ruled_out(report, width)),
         ("Not checked, and why", _unchecked(report, width)),
@@ -223,7 +243,7 @@ def page(report: Report, width: int) -> list[Line]:
     Returns:
         The lines, none wider than `width`.
     """
-    lines = _verdict(report, width)
+    lines = verdict(report, width)
     for heading, body in sections(report, width):
         lines += [EMPTY, line(Span(heading, "heading")), EMPTY, *body]
     return lines

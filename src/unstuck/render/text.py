@@ -61,8 +61,9 @@ def rich_lines(lines: Sequence[Line]) -> Text:
     for index, line in enumerate(lines):
         if index:
             text.append("\n")
-        for span in line:
-            text.append(span.text, style=COLOURS[span.style] or None)
+        for place, span in enumerate(line, start=1):
+            shown = span.text.rstrip() if place == len(line) else span.text
+            text.append(shown, style=COLOURS[span.style] or None)
     return text
 
 

@@ -41,6 +41,7 @@ from unstuck.edits.widening import narrowed, widened
 from unstuck.errors import RemedyError
 from unstuck.measure.comparison import LARGE, LARGER_MODEL, SAME_MODEL, Comparator, Comparison
 from unstuck.measure.comparison import shortfall as missing
+from unstuck.measure.task import Task
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
@@ -126,8 +127,11 @@ def shrink_layers(setup: Setup) -> Setup:
         The changed set-up.
 
     Raises:
-        RemedyError: If there are no more outputs than that, for which two units may well be enough.
+        RemedyError: If there are no more outputs than that, for which two units may well be enough, or if the
+            network is an autoencoder.
     """
+    if Task.measure(setup).reconstructs:
+        raise RemedyError("the network gives back its inputs, and a narrow middle is what such a network is for")
     outputs = max((shape[1] if len(shape) > 1 else 1 for shape in shapes(setup)), default=0)
     if outputs <= FAULT:
         raise RemedyError(f"with {outputs} outputs, {FAULT} units may well be enough")
