@@ -103,7 +103,7 @@ def test_the_first_suspicion_and_the_trainings_are_counted() -> None:
 @pytest.mark.parametrize("name", [*MAKERS, "stopped"])
 def test_a_report_survives_json(name: str) -> None:
     found = report(name)
-    again = from_json(to_json(found).encode())
+    again = from_json(to_json(found))
     assert replace(again, chart=found.chart) == found
     assert to_json(again) == to_json(found)
     assert str(again) == str(found)
@@ -119,7 +119,7 @@ def test_a_budget_too_small_is_no_error(budget: float) -> None:
     assert str(found)
 
 
-@pytest.mark.parametrize("budget", [0.1, 0.3, 0.6, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("budget", [0.1, 0.4, 0.8, 1.2])
 def test_a_budget_that_ends_anywhere_is_no_error(budget: float) -> None:
     found = unstuck.diagnose(slow(), budget=budget)
     assert found.error == ""
@@ -169,9 +169,14 @@ def test_what_is_no_set_up_is_refused() -> None:
         unstuck.diagnose(nn.Linear(1, 1))  # type: ignore[arg-type]
 
 
+def gains(found: Report) -> list[float]:
+    return [finding.trial.gain.value for finding in found.findings if finding.trial]
+
+
 def test_progress_tells_what_is_done_and_what_is_suspected() -> None:
     heard: list[Progress] = []
-    unstuck.diagnose(slow(), budget=BUDGET, progress=heard.append)
+    again = unstuck.diagnose(slow(), budget=BUDGET, progress=heard.append)
+    assert gains(again) == gains(report("slow")) != []  # the same again is the same report
     elapsed = [event.elapsed for event in heard]
     assert elapsed == sorted(elapsed)
     assert all(0.0 <= event.left <= BUDGET for event in heard)
@@ -243,13 +248,6 @@ class Restless(nn.Module):
 def test_a_set_up_that_does_not_repeat_itself_is_noted() -> None:
     found = unstuck.diagnose(line(model=Restless), rules=[], budget=BUDGET)
     assert any("does not repeat itself" in note for note in found.notes)
-
-
-def test_the_same_again_is_the_same_report() -> None:
-    def kept(found: Report) -> Any:
-        return found.findings[0].trial and found.findings[0].trial.gain, found.sentence, found.questions
-
-    assert kept(unstuck.diagnose(slow(), budget=BUDGET, rules=["OPT002"]))[0] == kept(report("slow"))[0]
 
 
 def test_a_measurement_that_decides_nothing_is_left_open() -> None:

@@ -31,7 +31,7 @@ def replayed(found: Report, monkeypatch: pytest.MonkeyPatch) -> Report:
 @pytest.mark.parametrize("name", [*MAKERS, "stopped"])
 def test_the_same_rules_find_the_same(name: str, from_disk: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     found = report(name)
-    again = replayed(from_json(to_json(found).encode()) if from_disk else found, monkeypatch)
+    again = replayed(from_json(to_json(found)) if from_disk else found, monkeypatch)
     assert again.findings == found.findings
     assert again.ruled_out == found.ruled_out
     assert sorted(again.unchecked, key=str) == sorted(found.unchecked, key=str)
@@ -60,7 +60,7 @@ def test_newer_rules_judge_old_measurements(monkeypatch: pytest.MonkeyPatch) -> 
 
     newer = tuple(replace(rule, judge=judge) if rule.code == "OPT002" else rule for rule in rules.load())
     monkeypatch.setattr(rules, "load", lambda: newer)
-    again = unstuck.replay(from_json(to_json(report("slow")).encode()))
+    again = unstuck.replay(from_json(to_json(report("slow"))))
     assert again.findings == ()
     assert "200 steps are fine." in [finding.verdict.sentence for finding in again.ruled_out]
 

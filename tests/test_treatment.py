@@ -77,6 +77,7 @@ def test_remedies_that_change_what_is_computed_can_be_declined() -> None:
     assert cure.steps[0].cause is not None and cure.steps[0].cause.rule.code == "GEN001"
 
 
+@pytest.mark.slow
 def test_one_cause_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     def two() -> Setup:
         rigid = patients.perceptron(4, 32, 32, 3, last=nn.Softmax(dim=1))
@@ -94,10 +95,15 @@ def test_one_cause_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_time_for_another_examination_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(treatment, "LEAST_SECONDS", math.inf)
-    cure = unstuck.treat(slow(), budget=BUDGET)
+    cure = unstuck.treat(unscaled(), budget=BUDGET)
     assert len(cure.steps) == 1
-    assert cure.sentence.startswith("Treated learning-rate-too-low. It was not examined again")
+    assert cure.sentence.startswith("Treated inputs-not-normalised. It was not examined again")
     assert cure.after[-1] < 0.5 * cure.before[-1]
+
+
+def test_the_last_cause_that_may_be_treated_is_examined_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(treatment, "MOST_STEPS", 1)
+    treated(unstuck.treat(unscaled(), budget=BUDGET), "inputs-not-normalised")
 
 
 def test_ctrl_c_ends_the_treatment_and_keeps_the_report() -> None:
@@ -125,7 +131,7 @@ def test_ctrl_c_in_the_second_round_keeps_the_first_cure() -> None:
         if len(rounds) == 2:
             raise KeyboardInterrupt
 
-    cure = unstuck.treat(slow(), budget=BUDGET, progress=listener)
+    cure = unstuck.treat(unscaled(), budget=BUDGET, progress=listener)
     assert len(cure.steps) == 2
     run = unstuck.fit(cure.setup)
     assert run.losses[-1] < 0.5 * run.losses[0]

@@ -123,6 +123,8 @@ def test_gains_decide(gains: list[float], outcome: Outcome) -> None:
 class Table:
     """A laboratory whose results are written down: one loss for each set-up and seed."""
 
+    exhausted = False
+
     def __init__(self, losses: Mapping[tuple[int, int], float], given: Setup, width: int = 1) -> None:
         self.prepared, self.losses, self.width = prepared(given), losses, width
         self.asked: list[tuple[int, int]] = []
@@ -177,6 +179,34 @@ def alike(*losses: float | None, seeds: int = MORE_SEEDS) -> dict[tuple[int, int
 def test_the_smallest_change_that_does_nearly_as_well_is_kept(losses: tuple[float | None, ...], kept: int) -> None:
     result, _ = tried(alike(*losses), len(losses) - 1)
     assert result.path == (("OPT001", kept),)
+
+
+LUCKY = {(1, 0): 0.01, (1, 1): 0.9, (1, 2): 0.8, (1, 3): 0.9, (1, 4): 0.9}
+"""A change that does well from the first seed only."""
+
+
+def test_a_change_that_was_lucky_once_gives_way_to_a_safer_one() -> None:
+    result, _ = tried(alike(1.0, None, 0.05, 0.05) | LUCKY, 3)
+    assert result.path == (("OPT001", 1),)
+    assert result.trial.outcome is Outcome.PRESENT
+
+
+def test_where_none_is_safer_the_lucky_one_stays_open() -> None:
+    result, _ = tried(alike(1.0, None, 0.99) | LUCKY, 2)
+    assert result.path == (("OPT001", 0),)
+    assert result.trial.outcome is Outcome.UNDECIDED
+
+
+def test_a_larger_change_that_does_not_run_costs_nothing() -> None:
+    result, _ = tried(alike(1.0, None, None) | LUCKY, 2)
+    assert result.path == (("OPT001", 0),)
+
+
+def test_a_proof_is_worth_more_than_a_promise() -> None:
+    losses = alike(1.0, 0.3) | {(1, 0): 0.01} | {(2, 0): 0.0}  # the second cannot be run from other seeds
+    result, _ = tried(losses, 2)
+    assert result.path == (("OPT001", 0),)
+    assert result.trial.outcome is Outcome.PRESENT
 
 
 def test_larger_changes_are_not_tried_once_nothing_falls_short() -> None:

@@ -67,7 +67,9 @@ def treat(setup: Setup, *, budget: float | str = 120.0, opt_in: bool = True, pro
     present, reports, done = setup, list[Report](), list[str]()
     left: float | str = budget
     while True:
-        share = left if isinstance(left, str) else min(left, ROUND_SHARE * float(budget))
+        share = left
+        if isinstance(budget, (int, float)) and isinstance(left, (int, float)) and not isinstance(budget, bool):
+            share = min(left, ROUND_SHARE * budget)
         round_ = Diagnosing(checked(present), share, chosen_rules(None), progress)
         report = round_.run()
         reports.append(report)

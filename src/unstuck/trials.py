@@ -102,8 +102,10 @@ def trial(
     best = max(gain for gain, _ in screened)
     found: tuple[Trial, Scores, Setup] | None = None
     for chosen in _worth_pairing(screened, candidates)[:MOST_PAIRED]:
+        if not isinstance(laboratory.attempt_all([(chosen, given.seed)])[0], Attempt):
+            continue  # one that was not screened may not run
         record, after = measure(laboratory, chosen, gauge, says, announce)
-        if found is None or record.gain.value > found[0].gain.value:
+        if found is None or _proof(record) > _proof(found[0]):
             found = record, after, chosen
         # A change that did well on the first seed only was lucky; the next larger one is safer.
         if best <= HOPELESS or record.gain.value >= NEARLY * best or laboratory.exhausted:
@@ -112,6 +114,11 @@ def trial(
     record, after, chosen = found
     path = ((rule.code, list(candidates).index(chosen)),)
     return Tried(replace(record, seconds=time.monotonic() - start), chosen, path, after, gauge.by_loss)
+
+
+def _proof(record: Trial) -> tuple[bool, float]:
+    """How far a trial proves its cause: a proof counts for more than a larger gain that is left open."""
+    return record.outcome is Outcome.PRESENT, record.gain.value
 
 
 def _worth_pairing(screened: Sequence[tuple[float, Setup]], candidates: Sequence[Setup]) -> list[Setup]:

@@ -35,9 +35,7 @@ def test_balanced_classes_cost_the_logarithm_of_their_number() -> None:
     targets = torch.arange(400) % 5
     inputs = torch.randn(400, 3)
     found = best(
-        setup_of(
-            lambda: nn.Linear(3, 5), nn.CrossEntropyLoss(), (inputs, targets), validation=(inputs, targets)
-        )
+        setup_of(lambda: nn.Linear(3, 5), nn.CrossEntropyLoss(), (inputs, targets), validation=(inputs, targets))
     )
     assert found.training_loss == pytest.approx(math.log(5.0), abs=1e-6)
     assert found.held_out_loss == pytest.approx(math.log(5.0), abs=1e-6)
@@ -48,11 +46,7 @@ def test_balanced_classes_cost_the_logarithm_of_their_number() -> None:
 @pytest.mark.parametrize("log_probabilities", [False, True])
 def test_unbalanced_classes_cost_their_entropy(log_probabilities: bool) -> None:
     train, held_out, test = (labels(n, (0.7, 0.2, 0.1), s) for n, s in ((300, 0), (100, 1), (200, 2)))
-    model = (
-        (lambda: nn.Sequential(nn.Linear(3, 3), nn.LogSoftmax(1)))
-        if log_probabilities
-        else lambda: nn.Linear(3, 3)
-    )
+    model = (lambda: nn.Sequential(nn.Linear(3, 3), nn.LogSoftmax(1))) if log_probabilities else lambda: nn.Linear(3, 3)
     loss = nn.NLLLoss() if log_probabilities else nn.CrossEntropyLoss()
     splits = {"validation": (torch.randn(100, 3), held_out), "test": (torch.randn(200, 3), test)}
     found = best(setup_of(model, loss, (torch.randn(300, 3), train), **splits))
@@ -89,11 +83,7 @@ def test_regression(loss: Any, expected: Any, outputs: int) -> None:
     targets = torch.randn(300, outputs, generator=generator()).exp() * 5.0
     data = (torch.randn(300, 4), targets)
     found = best(setup_of(lambda: nn.Linear(4, outputs), loss, data, validation=data, batch_size=300))
-    slow = (
-        expected(targets.double())
-        if expected
-        else (targets.double() - targets.double().mean(0)).square().sum()
-    )
+    slow = expected(targets.double()) if expected else (targets.double() - targets.double().mean(0)).square().sum()
     assert found.training_loss == pytest.approx(float(slow), rel=1e-5)
 
 
@@ -227,9 +217,7 @@ def test_dictionaries_images_and_doubles() -> None:
 
     data = {"x": torch.randn(90, 3), "labels": labels(90, (0.5, 0.5))}
     named = best(setup_of(Named, nn.CrossEntropyLoss(), data, validation=data))
-    assert named.training_loss == pytest.approx(
-        cross_entropy_of_shares(data["labels"], 2, data["labels"]), abs=1e-6
-    )
+    assert named.training_loss == pytest.approx(cross_entropy_of_shares(data["labels"], 2, data["labels"]), abs=1e-6)
 
 
 def test_random_state_stays() -> None:

@@ -24,9 +24,7 @@ def test_vectors_against_sums() -> None:
         [5.0, 3.0, 7.0]
     )
     targets = torch.arange(200) % 4
-    found = summary(
-        inputs, targets, validation=(inputs[:50], targets[:50]), test=(inputs[:20] + 1.0, targets[:20])
-    )
+    found = summary(inputs, targets, validation=(inputs[:50], targets[:50]), test=(inputs[:20] + 1.0, targets[:20]))
     columns = found.train.inputs[0].columns
     exact = inputs.double()
     assert columns.means == pytest.approx(exact.mean(0).tolist())
@@ -69,9 +67,7 @@ def test_kinds_and_channels(inputs: torch.Tensor, kind: InputKind, count: int) -
 
 
 def test_targets_of_numbers_column_by_column() -> None:
-    targets = torch.randn(100, 2, generator=generator()) * torch.tensor([1.0, 50.0]) + torch.tensor(
-        [0.0, 1000.0]
-    )
+    targets = torch.randn(100, 2, generator=generator()) * torch.tensor([1.0, 50.0]) + torch.tensor([0.0, 1000.0])
     found = summary(torch.randn(100, 3), targets, validation=(torch.randn(10, 3), targets[:10])).train.targets
     assert found is not None
     assert found.columns.means == pytest.approx(targets.double().mean(0).tolist())

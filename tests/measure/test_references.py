@@ -219,9 +219,7 @@ def test_the_loss_is_that_of_a_model_with_the_same_answers() -> None:
     # The weights of the linear learner, put into the user's own model, must score the same under `evaluate`.
     inputs, targets = line(300, 5, 1, noise=1.0)
     held_out = line(120, 5, 1, seed=1, noise=1.0)
-    setup = setup_of(
-        affine(5, 1), nn.L1Loss(), (inputs, targets), validation=held_out, test=held_out, batch_size=70
-    )
+    setup = setup_of(affine(5, 1), nn.L1Loss(), (inputs, targets), validation=held_out, test=held_out, batch_size=70)
     reference = LinearReference.measure(prepared(setup), Task.measure(setup)).reference
     mean, scale = inputs.double().mean(0).numpy(), inputs.double().std(0, correction=0).numpy()
     predict = ridge((inputs.double().numpy() - mean) / scale, targets.double().numpy())

@@ -138,9 +138,7 @@ def affine(outputs: int) -> Any:
         (affine(4), nn.MultiMarginLoss(), LABELS, Kind.CLASSES, 4, False),
     ],
 )
-def test_kinds_of_task(
-    model: Any, loss: Any, targets: Tensor, kind: Kind, classes: int, one_hot: bool
-) -> None:
+def test_kinds_of_task(model: Any, loss: Any, targets: Tensor, kind: Kind, classes: int, one_hot: bool) -> None:
     task = Task.measure(setup_of(model, loss, (torch.randn(61, 3), targets)))
     assert (task.kind, task.classes, task.one_hot, task.per_position) == (kind, classes, one_hot, False)
     assert task.output_shape[1:] == (model().out_features,)
@@ -211,9 +209,7 @@ def test_batches_are_scored_together() -> None:
     data = (torch.randn(61, 3), LABELS)
     setup = setup_of(affine(4), nn.CrossEntropyLoss(), data, batch_size=20)
     batches = setup.train.head(61)
-    outputs = [
-        torch.randn(len(batch[1]), 4, generator=generator(number)) for number, batch in enumerate(batches)
-    ]
+    outputs = [torch.randn(len(batch[1]), 4, generator=generator(number)) for number, batch in enumerate(batches)]
     told = Task.measure(setup)
     assert error_on(setup, told, outputs, batches) == task_error(told, torch.cat(outputs), LABELS)
     assert joined(["a", "b"]) == "a"

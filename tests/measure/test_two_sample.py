@@ -40,9 +40,7 @@ def features(count: int = 700) -> Tensor:
 def images(count: int = 500) -> Tensor:
     draws = generator(5)
     made = functional.interpolate(torch.randn(count, 3, 3, 3, generator=draws), size=10).exp()
-    return made * torch.tensor([1.0, 0.6, 0.3]).reshape(3, 1, 1) + 0.1 * torch.randn(
-        made.shape, generator=draws
-    )
+    return made * torch.tensor([1.0, 0.6, 0.3]).reshape(3, 1, 1) + 0.1 * torch.randn(made.shape, generator=draws)
 
 
 def swapped(inputs: Tensor) -> Tensor:
@@ -108,11 +106,7 @@ def test_no_difference_is_covered(wide: bool) -> None:
     misses, ps = 0, []
     for seed in range(8):
         draws = generator(seed)
-        inputs = (
-            torch.randn(260, 1, 20, 20, generator=draws).exp()
-            if wide
-            else torch.randn(260, 5, generator=draws)
-        )
+        inputs = torch.randn(260, 1, 20, 20, generator=draws).exp() if wide else torch.randn(260, 5, generator=draws)
         found = TwoSample.measure(against_test(inputs, lambda x: x, train=160))
         misses += not found.low <= 0.5 <= found.high
         ps.append(found.p_value)
