@@ -24,8 +24,8 @@ def perceptron() -> nn.Sequential:
 
 
 def deep_sigmoid_stack() -> nn.Sequential:
-    """Ten hidden layers of sigmoids."""
-    hidden = (layer for _ in range(9) for layer in (nn.Linear(16, 16), nn.Sigmoid()))
+    """Five hidden layers of sigmoids."""
+    hidden = (layer for _ in range(4) for layer in (nn.Linear(16, 16), nn.Sigmoid()))
     return nn.Sequential(nn.Linear(30, 16), nn.Sigmoid(), *hidden, nn.Linear(16, 1))
 
 
@@ -64,7 +64,7 @@ def setup(
 
 
 def vanishing_gradient() -> unstuck.Setup:
-    """Ten layers of sigmoids: nearly no gradient reaches the first ones."""
+    """Five hidden layers of sigmoids: nearly no gradient reaches the first ones."""
     return setup(model=deep_sigmoid_stack)
 
 

@@ -104,7 +104,7 @@ def test_the_first_suspicion_and_the_trainings_are_counted() -> None:
 def test_a_report_survives_json(name: str) -> None:
     found = report(name)
     again = from_json(to_json(found))
-    assert replace(again, chart=found.chart) == found
+    assert repr(replace(again, chart=found.chart)) == repr(found)  # by its text: it holds NaN
     assert to_json(again) == to_json(found)
     assert str(again) == str(found)
 
@@ -123,6 +123,8 @@ def test_a_budget_too_small_is_no_error(budget: float) -> None:
 def test_a_budget_that_ends_anywhere_is_no_error(budget: float) -> None:
     found = unstuck.diagnose(slow(), budget=budget)
     assert found.error == ""
+    if not any(finding.status is Status.CONFIRMED for finding in found.findings):
+        assert "time budget" in " ".join(found.notes) and found.branch != "healthy"
     assert sorted(mentioned(found)) == sorted(CODES)
     for finding in found.findings:
         assert finding.status is Status.SUSPECTED or finding.rule.code == "OPT002"

@@ -32,10 +32,11 @@ def replayed(found: Report, monkeypatch: pytest.MonkeyPatch) -> Report:
 def test_the_same_rules_find_the_same(name: str, from_disk: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     found = report(name)
     again = replayed(from_json(to_json(found)) if from_disk else found, monkeypatch)
-    assert again.findings == found.findings
-    assert again.ruled_out == found.ruled_out
-    assert sorted(again.unchecked, key=str) == sorted(found.unchecked, key=str)
-    assert again.questions == found.questions
+    # By their text: they hold NaN.
+    assert repr(again.findings) == repr(found.findings)
+    assert repr(again.ruled_out) == repr(found.ruled_out)
+    assert sorted(map(repr, again.unchecked)) == sorted(map(repr, found.unchecked))
+    assert repr(again.questions) == repr(found.questions)
     assert (again.branch, again.sentence) == (found.branch, found.sentence)
     assert (again.notes, again.cost, again.provenance) == (found.notes, found.cost, found.provenance)
 

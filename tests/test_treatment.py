@@ -54,6 +54,7 @@ def test_a_cure_trains_and_takes_raw_inputs(held_out: bool) -> None:
     assert plain_cure(cure)
 
 
+@pytest.mark.slow
 def test_causes_that_hurt_together_are_treated_together() -> None:
     given = unscaled_and_slow()
     cure = unstuck.treat(given, budget=BUDGET)

@@ -319,7 +319,7 @@ class Diagnosing:
     def _report(self, error: str, complete: bool) -> Report:
         laboratory = None if self._opened is None else self._opened.laboratory
         self._notes += [] if self._opened is None else self._opened.notes
-        if laboratory is not None and laboratory.exhausted:
+        if complete and time.monotonic() > self._deadline:
             self._notes.append("the time budget was used up; a larger --budget allows more trials and seeds")
         present, ruled_out = ranked(list(self._findings.values()), self.rules)
         for rule in self.rules:

@@ -80,12 +80,14 @@ def test_it_starts_anew_where_the_weights_are_dead() -> None:
 
 def test_frozen_weights_stay_frozen_and_as_they_are() -> None:
     model = perceptron(4, 32, 3)
-    model[0].requires_grad_(False)
-    before = model[0].weight.clone()
+    first = model[0]
+    assert isinstance(first, nn.Linear)
+    first.requires_grad_(False)
+    before = first.weight.clone()
     setup = shells(model, optimizer=lambda parameters: torch.optim.Adam([p for p in parameters if p.requires_grad]))
     copy = copy_of(setup)
     assert copy.start == "as given"
-    assert torch.equal(model[0].weight, before)
+    assert torch.equal(first.weight, before)
 
 
 def test_it_is_the_same_again() -> None:
@@ -95,8 +97,8 @@ def test_it_is_the_same_again() -> None:
 def test_a_loss_inside_the_users_own_step_cannot_be_copied() -> None:
     def step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: tuple[Tensor, Tensor]) -> Tensor:
         optimizer.zero_grad()
-        loss = (model(batch[0]) - batch[1]).square().mean()
-        loss.backward()
+        loss: Tensor = (model(batch[0]) - batch[1]).square().mean()
+        torch.autograd.backward(loss)
         optimizer.step()
         return loss
 
@@ -150,8 +152,8 @@ def test_a_fifth_is_held_out_where_no_validation_split_is_given() -> None:
 
 def _first(prepared: Prepared) -> Tensor:
     batch = prepared.held_out.head(100)[0]
-    inputs: Tensor = batch[0] if isinstance(batch, (tuple, list)) else batch.inputs  # type: ignore[assignment]
-    return inputs
+    assert isinstance(batch, (tuple, list)) and isinstance(batch[0], Tensor)
+    return batch[0]
 
 
 def test_a_given_validation_split_is_used_as_it_is() -> None:

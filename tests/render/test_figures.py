@@ -51,8 +51,8 @@ def test_a_written_number_is_the_number_to_that_many_digits(value: float, digits
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.984, "98%"), (0.997, "99.7%"), (1.0, "100%"), (0.0, "0%"), (-0.0001, "-0.0%"), (0.004, "0.4%"),
-     (-0.13, "-13%"), (57.0, "5700%"), (math.nan, "nan"), (-math.inf, "-inf")],
+    [(0.984, "98%"), (0.997, "99.7%"), (1.0, "100%"), (0.99999, "100%"), (0.0, "0%"), (-0.0001, "-0.0%"),
+     (0.004, "0.4%"), (-0.13, "-13%"), (57.0, "5700%"), (math.nan, "nan"), (-math.inf, "-inf")],
 )  # fmt: skip
 def test_a_share_is_a_percentage(value: float, text: str) -> None:
     assert share(value) == text.replace("-0.0", "0")

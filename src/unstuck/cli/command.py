@@ -10,8 +10,8 @@ import shlex
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -123,6 +123,14 @@ def _diagnose(options: argparse.Namespace) -> int:
     return _finish(_examined(setup, options, _typed(options, options.target)), options)
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What the user's code warns of, it warns of in every run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _treat(options: argparse.Namespace) -> int:
     from unstuck.cli.live import following
     from unstuck.cli.target import load
@@ -131,7 +139,11 @@ def _treat(options: argparse.Namespace) -> int:
 
     with redirect_stdout(sys.stderr):
         setup = load(options.target)
-    with following(_error_console(), not options.plain) as listener, redirect_stdout(FirstLines(sys.stderr)):
+    with (
+        following(_error_console(), not options.plain) as listener,
+        redirect_stdout(FirstLines(sys.stderr)),
+        _quietly(),
+    ):
         cure = unstuck.treat(_seeded(setup, options.seed), budget=_budget(options, TREAT_BUDGET), progress=listener)
     command = _typed(options, options.target)
     cure = dataclasses.replace(cure, steps=tuple(_with_command(report, command) for report in cure.steps))

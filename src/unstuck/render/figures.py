@@ -11,6 +11,7 @@ from unstuck.render.lines import clean
 SMALLEST_PLAIN: Final = 1e-5
 LARGEST_PLAIN: Final = 1e7
 LONGEST_UNIT: Final = 60
+SAME_AS: Final = {"-0": "0", "0.0": "0", "-0.0": "0", "100.0": "100"}
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -55,7 +56,7 @@ def share(value: float) -> str:
         return f"{number(per_cent)}%"
     near_an_end = 0 < abs(per_cent) < 1 or 99 < per_cent < 100
     text = f"{per_cent:.1f}" if near_an_end else f"{per_cent:.0f}"
-    return f"{'0' if text in {'-0', '0.0', '-0.0'} else text}%"
+    return f"{SAME_AS.get(text, text)}%"
 
 
 def duration(seconds: float) -> str:
