@@ -56,7 +56,7 @@ def test_a_large_test_loss_is_a_mismatch() -> None:
 def test_a_gap_alone_is_not_yet_overfitting() -> None:
     patient = comparison(0.05, 0.9)
     assert ask(patient)[1].answer is Outcome.PRESENT
-    assert branch(patient) is Branch.HEALTHY
+    assert branch(patient) is Branch.UNDECIDED
 
 
 def test_nothing_to_compare_with_is_undecided() -> None:

@@ -156,6 +156,8 @@ def branch_of(findings: tuple[Finding, ...], questions: tuple[Question, ...]) ->
         if answers[1] is Outcome.PRESENT:
             return Branch.OPTIMISATION
         return Branch.MODEL_BIAS if answers[-1] is Outcome.PRESENT else Branch.UNDECIDED
+    if len(answers) > 1 and answers[1] is Outcome.PRESENT:
+        return Branch.UNDECIDED  # a gap that is neither proven to be overfitting nor settled as natural
     if len(answers) > 2 and answers[2] is Outcome.PRESENT:
         return Branch.MISMATCH
     if Outcome.UNDECIDED in answers:

@@ -90,7 +90,7 @@ def race(prepared: Prepared, setup: Setup, task: Task | None, steps: int, second
     """
     if setup.loss is None:
         raise NotMeasurable("the loss is inside train_step; give `loss` as well")
-    deadline = time.monotonic() + min(LONGEST_SECONDS, max(2.0, 4.0 * seconds))
+    deadline = time.monotonic() + min(LONGEST_SECONDS, max(4.0, 4.0 * seconds))
     failures: list[str] = []
     best: RobustCopy | None = None
     for start, change in _starts(setup):

@@ -38,6 +38,7 @@ C. Zhang et al., "Understanding deep learning requires rethinking generalization
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -78,6 +79,9 @@ def judge(comparison: Comparison) -> Verdict:
     evidence = Evidence(found, LARGE)
     high, low = comparison.given.held_out.loss, comparison.given.training.loss
     pair = f"{high:.3g} on held-out samples against {low:.3g} on the training samples"
+    if not math.isfinite(found.value):
+        sentence = "The run did not end in a finite loss, so its gap to held-out samples cannot be told."
+        return Verdict(Outcome.UNDECIDED, sentence, (evidence,))
     if not found.value >= LARGE.value:
         return Verdict(Outcome.ABSENT, f"The loss is {pair}: {found.value:.0%} of the span.", (evidence,))
     if comparison.training_is_large:

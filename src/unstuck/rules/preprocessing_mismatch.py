@@ -61,6 +61,9 @@ def judge(shift: InputShift) -> Verdict:
     """Suspect a simple map where the test loss is large and the inputs can be told apart."""
     name = "(test − held-out loss) / span from the best constant"
     gap = Evidence(Quantity(name, shift.gap, "1", shift.gap_low, shift.gap_high), LARGE)
+    if not math.isfinite(shift.gap):
+        sentence = "The run did not end in a finite loss, so its gap to the test data cannot be told."
+        return Verdict(Outcome.UNDECIDED, sentence, (gap,))
     if not (shift.gap >= LARGE.value and shift.gap_low > 0.0):
         return Verdict(Outcome.ABSENT, f"The test loss is {shift.gap:.0%} of the span above the held-out loss.", (gap,))
     if math.isnan(shift.auc):
