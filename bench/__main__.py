@@ -9,6 +9,7 @@ import argparse
 import fnmatch
 import json
 import os
+import random
 import time
 import warnings
 from pathlib import Path
@@ -31,7 +32,7 @@ LATEST = Path(__file__).parent / "latest.json"
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="*", metavar="GLOB", help="examine only patients whose id matches")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="examine only every N-th patient")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="examine a fixed random N-th of them")
     parser.add_argument("--jobs", type=int, default=2, help="patients at a time (default: 2)")
     parser.add_argument("--no-floor", action="store_true", help="leave random remedies out")
     parser.add_argument(
@@ -56,7 +57,9 @@ def one(id: str, floor: bool) -> Outcome:
 def main() -> None:
     options = arguments()
     console = Console()
-    ids = [id for id in cases() if fnmatch.fnmatch(id, options.only)][:: options.every]
+    ids = [id for id in cases() if fnmatch.fnmatch(id, options.only)]
+    random.Random(0).shuffle(ids)  # a part of them is then a fair sample, the same each time
+    ids = ids[:: options.every]
     start = time.monotonic()
     outcomes: list[Outcome] = []
     work = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(
@@ -64,6 +67,7 @@ def main() -> None:
     )
     for outcome in work:
         outcomes.append(outcome)
+        LATEST.write_text(json.dumps([plain(known) for known in outcomes], indent=1) + "\n")  # survives a stop
         told = outcome.skipped or outcome.error or f"{' '.join(outcome.named) or 'nothing'}  {outcome.seconds:.1f} s"
         mark = "-" if outcome.skipped else "ok" if outcome.top1 or not (outcome.truth or outcome.named) else "XX"
         closed = "" if outcome.closed != outcome.closed else f"  closed {outcome.closed:.2f}"
