@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.tiny import comparison, line, prepared, rule, scores, split, with_rate
 from unstuck.errors import RemedyError, UnstuckError
 from unstuck.examine import Examination
+from unstuck.gauge import Gauge
 from unstuck.laboratory import Attempt, Laboratory
 from unstuck.loop import Run, fit
 from unstuck.measure.comparison import LARGE, Comparison
@@ -22,7 +23,7 @@ from unstuck.measure.scores import Scores
 from unstuck.report import Outcome
 from unstuck.rule import Aim
 from unstuck.setup import Setup
-from unstuck.trials import MORE_SEEDS, SEEDS, Gauge, Tried, apply_remedy, curve, decide, trial
+from unstuck.trials import MORE_SEEDS, SEEDS, Tried, apply_remedy, curve, decide, trial
 
 GAUGE = Gauge(comparison(1.0), Aim.TRAINING, by_loss=True)
 

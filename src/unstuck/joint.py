@@ -13,12 +13,13 @@ from typing import Final
 
 from unstuck.errors import RemedyError
 from unstuck.examine import Examination
+from unstuck.gauge import Gauge, loss_compares
 from unstuck.laboratory import Attempt, Laboratory
 from unstuck.measure.comparison import LARGE, Comparison
 from unstuck.report import Outcome
 from unstuck.rule import Rule
 from unstuck.setup import Setup
-from unstuck.trials import Gauge, Path, Tried, apply_remedy, loss_compares, measure
+from unstuck.trials import Path, Tried, apply_remedy, measure
 
 NECESSARY: Final = 0.5
 """A remedy without which less than this share of the joint gain is left is necessary: it does more than the rest."""

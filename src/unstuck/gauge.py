@@ -1,0 +1,95 @@
+"""What a change gains: two scores as a share of the span from the best constant to the lowest loss known. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, final
+
+from unstuck.measure.comparison import LARGE, Comparison, shortfall
+from unstuck.measure.scores import Scores, SplitScore
+from unstuck.rule import Aim
+from unstuck.setup import Setup
+
+ENOUGH: Final = 0.02
+"""Share of the span that a change may leave for larger ones not to be tried: a fifth of what counts as large."""
+
+
+def loss_compares(given: Setup, candidates: Sequence[Setup]) -> bool:
+    """Whether the given loss means the same for the outputs of the changed set-ups."""
+    return given.loss is not None and all(
+        candidate.loss is given.loss or candidate.described.get("loss_units") == "same" for candidate in candidates
+    )
+
+
+@final
+class Gauge:
+    """Turns two scores into a gain: a share of the span from the best constant to the lowest known."""
+
+    def __init__(self, comparison: Comparison | None, aim: Aim, by_loss: bool) -> None:
+        self.comparison, self.aim, self.by_loss = comparison, aim, by_loss
+        self.score = aim.value if by_loss else aim.value.replace("loss", "error")
+
+    def gain(self, before: Scores, after: Scores) -> float:
+        """The gain; for a remedy of the training loss the smaller of training and held-out."""
+        if self.aim is Aim.TRAINING:
+            return min(self._one("training", before, after), self._one("held_out", before, after))
+        return self._one("held_out" if self.aim is Aim.HELD_OUT else "test", before, after)
+
+    def is_enough(self, comparison: Comparison, scores: Scores, gain: float) -> bool:
+        """Whether a change of the training leaves next to nothing that falls short, so that no other can do better."""
+        if self.aim is not Aim.TRAINING or gain < LARGE.value or not comparison.comparators:
+            return False
+        return comparison.shortfall_of(scores, self.by_loss) < ENOUGH
+
+    def number(self, scores: Scores) -> float:
+        """The number that the trial shows."""
+        split = {Aim.TRAINING: scores.training, Aim.HELD_OUT: scores.held_out, Aim.TEST: scores.test}[self.aim]
+        if split is None:
+            return math.nan
+        return split.loss if self.by_loss else split.error
+
+    def closed(self, pairs: Sequence[tuple[Scores, Scores]]) -> float | None:
+        """Share of what falls short of the lowest known score that is closed; None where that is not known."""
+        split = {Aim.TRAINING: "training", Aim.HELD_OUT: "held_out", Aim.TEST: "test"}[self.aim]
+        lowest = self._span(split)[1] if self.by_loss else 0.0
+        before = [self.number(old) for old, _ in pairs]
+        after = [self.number(new) for _, new in pairs]
+        was, becomes = sum(before) / len(before), sum(after) / len(after)
+        if not math.isfinite(lowest):
+            return None
+        lowest = min(lowest, becomes)
+        if not math.isfinite(was):
+            return 1.0 if math.isfinite(becomes) else 0.0
+        return (was - becomes) / (was - lowest) if was > lowest else 0.0
+
+    def _one(self, split: str, before: Scores, after: Scores) -> float:
+        old: SplitScore | None = getattr(before, split)
+        new: SplitScore | None = getattr(after, split)
+        if old is None or new is None:
+            return 0.0
+        constant, lowest = self._span(split)
+        if not self.by_loss:
+            return self._share(old.error, new.error, 1.0, 0.0)
+        return self._share(old.loss, new.loss, constant, lowest)
+
+    def _span(self, split: str) -> tuple[float, float]:
+        if self.comparison is None:
+            return math.nan, math.nan
+        constant = getattr(self.comparison, f"constant_{split}")
+        lowest = self.comparison.lowest("training" if split == "training" else "held_out")
+        return (math.nan if constant is None else constant), lowest
+
+    def _share(self, old: float, new: float, constant: float, lowest: float) -> float:
+        if math.isnan(new) or new == math.inf:
+            return -1.0 if math.isfinite(old) else 0.0
+        if not math.isfinite(constant):
+            constant = old if math.isfinite(old) else new + max(1.0, abs(new))
+        if not math.isfinite(lowest):  # nothing to go by but the size of the loss itself
+            lowest = constant - max(abs(constant), abs(new))
+        lowest = min(lowest, new)
+        # What lies above the best constant is worth no more than the constant: to come down to it is no cure.
+        given, reached = shortfall(old, lowest, constant), shortfall(new, lowest, constant)
+        if reached > 1.0:
+            return max(-1.0, min(0.0, given - reached))
+        return max(-1.0, min(1.0, given) - reached)
