@@ -84,7 +84,7 @@ def main() -> None:
         show_difference(console, [restored(values) for values in json.loads(BASELINE.read_text())], outcomes)
     if options.accept:
         BASELINE.write_text(LATEST.read_text())
-        (Path(__file__).parents[1] / "docs" / "accuracy.md").write_text(accuracy_page(outcomes))
+        (Path(__file__).parents[1] / "docs" / "accuracy.md").write_text(accuracy_page(outcomes, len(cases())))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import unstuck
 from bench.__main__ import BASELINE
+from bench.cases import cases
 from bench.outcome import restored
 from bench.tables import ROWS, groups
 from examples import digits_mlp
@@ -25,8 +26,10 @@ def report() -> str:
 
 def accuracy() -> str:
     """The main figures of the accepted benchmark."""
-    columns = groups([restored(values) for values in json.loads(BASELINE.read_text())])
-    lines = ["| " + " | ".join(["figure", *columns]) + " |", "|---|" + "---|" * len(columns)]
+    outcomes = [restored(values) for values in json.loads(BASELINE.read_text())]
+    columns = groups(outcomes)
+    lines = [f"On {len(outcomes)} of the {len(cases())} patients of the benchmark:", ""]
+    lines += ["| " + " | ".join(["figure", *columns]) + " |", "|---|" + "---|" * len(columns)]
     lines += [f"| {name} | " + " | ".join(cell(figures) for figures in columns.values()) + " |" for name, cell in ROWS]
     return "\n".join(lines)
 

@@ -110,8 +110,8 @@ def show_difference(console: Console, before: Sequence[Outcome], after: Sequence
             console.print(f"  {name}: {cell(one)} → {cell(two)}")
 
 
-def accuracy_page(outcomes: Sequence[Outcome]) -> str:
-    """docs/accuracy.md."""
+def accuracy_page(outcomes: Sequence[Outcome], total: int) -> str:
+    """docs/accuracy.md; `total` is the number of patients that the benchmark has."""
     columns = groups(outcomes)
     lines = [
         "# How often it is right",
@@ -119,6 +119,8 @@ def accuracy_page(outcomes: Sequence[Outcome]) -> str:
         "Written by `make bench ARGS=--accept`; do not edit. Shares come with 95 % Wilson intervals. Real programs are",
         "scored against what repairing them one cause at a time over five seeds established",
         "(`bench/programs/established.json`), not against their published labels.",
+        "",
+        f"Examined: {len(outcomes)} of {total} patients" + (", a fixed random part." if len(outcomes) < total else "."),
         "",
         "| figure | " + " | ".join(columns) + " |",
         "|---|" + "---|" * len(columns),
