@@ -134,7 +134,6 @@ def test_a_budget_in_runs_allows_at_least_five_seconds() -> None:
     found = unstuck.diagnose(slow(), budget="3x", rules=["OPT002"])
     assert found.cost.budget == pytest.approx(max(5.0, 3 * found.cost.run_seconds))
     assert [finding.rule.code for finding in found.findings] == ["OPT002"]
-    assert found.findings[0].status is Status.CONFIRMED
 
 
 @pytest.mark.parametrize("budget", [0, -1.0, math.nan, "3", "x", "0x", "-1x", "infx", "nanx", "", True, None, [60]])

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, final
+from typing import Any, final
 
+from unstuck.budget import Budget
 from unstuck.errors import SetupError, UnstuckError
 from unstuck.examine import Examination
 from unstuck.experiments import Experiments
 from unstuck.guide import ask, branch_of, settled
-from unstuck.judgement import by_cost, causes_first, chosen_rules, judged, left_open
+from unstuck.judgement import Phase, by_phase, causes_first, chosen_rules, judged, left_open
 from unstuck.laboratory import Laboratory
 from unstuck.loop import evaluate, fit
 from unstuck.measure.comparison import Comparison, LearnerComparison
@@ -46,10 +46,6 @@ from unstuck.trials import Tried, curve
 
 class TimeUp(Exception):
     """The budget was used up before the run as given."""
-
-
-RUN_SHARE: Final = 0.25
-"""Share of the budget that one run may take, so that a control and its trials fit in."""
 
 
 def diagnose(
@@ -116,15 +112,10 @@ class Diagnosing:
     interrupted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        """Read the budget."""
-        self._start = time.monotonic()
-        self._factor = _times(self.budget)
-        self._seconds = 3600.0 if self._factor is not None else float(self.budget)
-        if not self._seconds > 0.0:
-            raise ValueError(f"`budget` must be above 0 seconds; got {self.budget}. Use 60.")
-        self._deadline = self._start + self._seconds
-        self.examination = Examination(self.setup, self._deadline)
-        self.examination.put(Allowance(RUN_SHARE * self._seconds))
+        """Start the clock."""
+        self._time = Budget(self.budget)
+        self.examination = Examination(self.setup, self._time.deadline)
+        self.examination.put(Allowance(self._time.run_seconds))
         self.examination.listener = lambda wanted: self._tell(f"measuring {_words(wanted.__name__)}")
         self._opened: Experiments | None = None
 
@@ -152,21 +143,19 @@ class Diagnosing:
         return self._report(error, complete)
 
     def _everything(self) -> None:
-        quick, after_run, slow = by_cost(self.rules)
+        phases = by_phase(self.rules)
+        quick = phases[Phase.FIRST_BATCH]
         try:
             with self._part("probing"):
                 self._probe()
-        except (
-            UnstuckError,
-            TimeUp,
-        ):  # what the first batch shows holds, also where the test split or a later step fails
+        except (UnstuckError, TimeUp):  # what the first batch shows holds, also where the test split or a step fails
             self._judge(quick)
             raise
         with self._part("judging the first batch"):
             self._judge(quick)
         with self._part("training as given"):
             self._train()
-            self._judge(after_run)
+            self._judge(phases[Phase.RUN])
         with self._part("comparing with other learners"):
             learners = self.examination.get(LearnerComparison)
         first = None if isinstance(learners, Unmeasured) else learners.comparison
@@ -177,10 +166,12 @@ class Diagnosing:
                 self._questions = ask(first)[:1]
                 self._leave(self.rules)
                 return
+        with self._part("judging by other learners"):
+            self._judge(phases[Phase.LEARNERS])
         with self._part("comparing with copies of the model"):
             comparison = self._compare()
-        with self._part("judging the run"):
-            self._judge(slow)
+        with self._part("judging the comparison"):
+            self._judge(phases[Phase.COPIES])
         with self._part("trying"):
             self._try(self.rules, comparison)
         with self._part("trying together"):
@@ -236,10 +227,8 @@ class Diagnosing:
                 f"one run was cut short after {len(record.losses)} steps ({record.seconds:.0f} s); comparisons "
                 "use as many steps; a larger --budget allows more"
             )
-        if self._factor is not None:
-            self._seconds = max(5.0, self._factor * record.seconds)
-            self._deadline = self._start + self._seconds
-            self.examination.deadline = self._deadline
+        self._time.one_run_took(record.seconds)
+        self.examination.deadline = self._time.deadline
 
     def _judge(self, rules: Iterable[Rule]) -> None:
         for rule in rules:
@@ -251,7 +240,7 @@ class Diagnosing:
             self._findings[rule.code] = finding
             if finding.outcome is Outcome.PRESENT:
                 if self._first_finding is None:
-                    self._first_finding = time.monotonic() - self._start
+                    self._first_finding = self._time.elapsed
                 self._tell(f"suspecting {rule.name}", finding.rule)
 
     def _try(self, rules: Iterable[Rule], comparison: Comparison | None) -> None:
@@ -284,7 +273,7 @@ class Diagnosing:
         if self._opened is None:
             task, final_scores = self.examination.get(Task), self.examination.get(FinalScores)
             known = None if isinstance(task, Unmeasured) else task
-            laboratory = Laboratory(self._need(Prepared), known, RUN_SHARE * self._seconds, self._deadline)
+            laboratory = Laboratory(self._need(Prepared), known, self._time.run_seconds, self._time.deadline)
             if isinstance(final_scores, FinalScores):
                 laboratory.keep(self._need(Trained).run, final_scores.scores)
             self._opened = Experiments(self.examination, laboratory, self._tell)
@@ -298,7 +287,7 @@ class Diagnosing:
         value = self.examination.get(kind)
         if isinstance(value, Unmeasured):
             error = self.examination.error(kind)
-            if error is None and time.monotonic() > self._deadline:
+            if error is None and self._time.is_spent:
                 raise TimeUp
             raise error or UnstuckError(value.reason)
         return value
@@ -313,13 +302,12 @@ class Diagnosing:
             self._parts[name] = time.monotonic() - start
 
     def _tell(self, doing: str, suspicion: RuleSummary | None = None) -> None:
-        now = time.monotonic()
-        self.progress(Progress(doing, now - self._start, max(0.0, self._deadline - now), suspicion))
+        self.progress(Progress(doing, self._time.elapsed, self._time.left, suspicion))
 
     def _report(self, error: str, complete: bool) -> Report:
         laboratory = None if self._opened is None else self._opened.laboratory
         self._notes += [] if self._opened is None else self._opened.notes
-        if complete and time.monotonic() > self._deadline:
+        if complete and self._time.is_spent:
             self._notes.append("the time budget was used up; a larger --budget allows more trials and seeds")
         present, ruled_out = ranked(list(self._findings.values()), self.rules)
         for rule in self.rules:
@@ -329,7 +317,6 @@ class Diagnosing:
         unchecked = (*self._unchecked.values(), *left_open(self._findings.values()))
         questions = settled(self._questions, present, ruled_out) if complete else self._questions
         branch = branch_of(present, questions)
-        seconds = time.monotonic() - self._start
         trainings = 0 if laboratory is None else laboratory.trainings
         return Report(
             sentence=error or sentence_of(branch, present, questions, complete),
@@ -341,26 +328,14 @@ class Diagnosing:
             curves=self._curves,
             setup=_described(self.setup),
             notes=tuple(self._notes),
-            cost=Cost(seconds, self._seconds, self._run_seconds, self._first_finding, trainings, self._parts),
+            cost=Cost(
+                self._time.elapsed, self._time.seconds, self._run_seconds, self._first_finding, trainings, self._parts
+            ),
             provenance=provenance(self.setup),
             complete=complete,
             error=error,
             chart=stored(self.examination.taken()),
         )
-
-
-def _times(budget: float | str) -> float | None:
-    """The factor of "3x", None for plain seconds."""
-    if not isinstance(budget, (int, float, str)) or isinstance(budget, bool):
-        raise ValueError(f"`budget` must be seconds or a factor such as '3x'; got {budget!r}. Use 60.")
-    if isinstance(budget, str):
-        try:
-            if budget.endswith("x") and math.isfinite(factor := float(budget[:-1])) and factor > 0.0:
-                return factor
-        except ValueError:
-            pass
-        raise ValueError(f"`budget` must be seconds or a factor such as '3x'; got {budget!r}. Use 60.")
-    return None
 
 
 def _words(name: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import enum
+import types
+import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, final
 
 from unstuck import rules as rule_folder
 from unstuck.catalogue import entry
@@ -14,6 +17,7 @@ from unstuck.guide import ask, branch_of, settled
 from unstuck.measure.comparison import Comparison
 from unstuck.measure.preparation import Trained
 from unstuck.measure.protocol import Unmeasured
+from unstuck.measure.references import ShuffledControl
 from unstuck.ranking import finding_of, ranked
 from unstuck.report import Finding, Outcome, Report, Unchecked, Verdict
 from unstuck.rule import Rule
@@ -110,34 +114,43 @@ def judged(rule: Rule, examination: Examination) -> Verdict | Unmeasured:
     return verdict
 
 
-def by_cost(rules: tuple[Rule, ...]) -> tuple[list[Rule], list[Rule], list[Rule]]:
-    """Sort rules by what judging them takes.
+@final
+class Phase(enum.IntEnum):
+    """When a rule can be judged."""
+
+    FIRST_BATCH = 0
+    RUN = 1
+    LEARNERS = 2
+    COPIES = 3
+
+
+def by_phase(rules: Iterable[Rule]) -> dict[Phase, list[Rule]]:
+    """Sort rules by what judging them takes, so that each is judged as early as can be.
 
     Args:
         rules: In the order of the guide.
 
     Returns:
-        Those that need no training run, those that need the run as given, and those that need more.
+        Those that need no training run; the run as given; what the comparison with other learners takes besides; more.
     """
-    quick = [rule for rule in rules if _cost(rule) < 1.0]
-    after_run = [rule for rule in rules if _cost(rule) == 1.0]
-    return quick, after_run, [rule for rule in rules if _cost(rule) > 1.0]
-
-
-def _cost(rule: Rule) -> float:
-    return max((_deepest(kind) for kind in requests(rule.judge).values()), default=0.0)
+    phases: dict[Phase, list[Rule]] = {phase: [] for phase in Phase}
+    for rule in rules:
+        cost = max((_deepest(kind) for kind in requests(rule.judge).values()), default=0.0)
+        reached = (cost >= 1.0) + (cost > 1.0) + (cost > ShuffledControl.cost)
+        phases[Phase(reached)].append(rule)
+    return phases
 
 
 def _deepest(kind: Any) -> float:
-    """The cost of a measurement, or of the costliest that it asks for itself."""
+    """The cost of a measurement, or of the costliest that it asks for itself; what is taken later does not count."""
     if kind is Trained:
         return 1.0
+    parts = [part for part in typing.get_args(kind) if isinstance(part, type)]
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        return max(map(_deepest, parts))
     own = float(getattr(kind, "cost", 0.0))
     measure = getattr(kind, "measure", None)
-    if measure is None:
-        return own
-    needs = requests(measure).values()
-    return max([own, *(_deepest(need) for need in needs if isinstance(need, type))])
+    return own if measure is None else max([own, *map(_deepest, requests(measure).values())])
 
 
 def causes_first(rules: Sequence[Rule]) -> list[Rule]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Final, final
 
-from unstuck.diagnosis import RUN_SHARE, Diagnosing, checked
+from unstuck.budget import RUN_SHARE
+from unstuck.diagnosis import Diagnosing, checked
 from unstuck.errors import RemedyError, UnstuckError
 from unstuck.judgement import chosen_rules
 from unstuck.loop import fit
@@ -111,8 +113,10 @@ def _courses(given: Setup, cured: Setup, budget: float | str) -> tuple[tuple[flo
     """Losses per epoch of both, as far as the time that one run may take; empty where it cannot be trained."""
     seconds = None if isinstance(budget, str) else RUN_SHARE * budget
     try:
-        before = _course(given, seconds)
-        return before, before if cured is given else _course(cured, seconds)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the user's code warns of, it warns of in every run
+            before = _course(given, seconds)
+            return before, before if cured is given else _course(cured, seconds)
     except UnstuckError:  # the report says so
         return (), ()
     except KeyboardInterrupt:  # what was found is worth more than its curves

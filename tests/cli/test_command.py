@@ -82,7 +82,7 @@ def failed() -> Report:
         (samples.healthy(), 0),
         (samples.sick(), 1),
         (samples.cut_short(), 1),
-        (dataclasses.replace(samples.cut_short(), findings=()), 0),
+        (dataclasses.replace(samples.cut_short(), findings=()), 2),
         (failed(), 2),
         (dataclasses.replace(samples.sick(), error="It broke later.", complete=False), 1),
         (dataclasses.replace(samples.cut_short(), error="It broke.", complete=False), 2),

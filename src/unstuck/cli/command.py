@@ -48,12 +48,20 @@ def status_of(report: Report) -> int:
         report: The report.
 
     Returns:
-        2 where an error ended it before a cause was confirmed; else 1 where anything was found, or 0.
+        2 where an error ended it before a cause was confirmed, or the time was up before anything could be said; else
+        1 where anything was found, or 0.
     """
     confirmed = any(finding.status is Status.CONFIRMED for finding in report.findings)
     if report.error and not confirmed:
         return NOT_EXAMINED
+    if not (report.complete or report.questions or report.findings):
+        return NOT_EXAMINED
     return CAUSE_FOUND if report.findings else NOTHING_FOUND
+
+
+def _reason(report: Report) -> str:
+    """Why a set-up could not be examined."""
+    return report.error or f"{report.sentence} {' '.join(f'({note}.)' for note in report.notes)}".rstrip()
 
 
 def _typed(options: argparse.Namespace, *words: str) -> str:
@@ -100,7 +108,7 @@ def _finish(report: Report, options: argparse.Namespace, before: str = "", after
         return [*above, *page(report, width), *below]
 
     if status == NOT_EXAMINED:
-        say(report.error)
+        say(_reason(report))
     deliver(functools.partial(to_json, report), layout, options.json, options.plain)
     return status
 
@@ -149,7 +157,7 @@ def _treat(options: argparse.Namespace) -> int:
     cure = dataclasses.replace(cure, steps=tuple(_with_command(report, command) for report in cure.steps))
     status = status_of(cure.steps[0]) if cure.steps else NOTHING_FOUND
     if status == NOT_EXAMINED:
-        say(cure.steps[0].error)
+        say(_reason(cure.steps[0]))
     layout = functools.partial(cure_page, cure)
     deliver(functools.partial(cure_to_json, cure), layout, options.json, options.plain)
     return status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Final, final
 
 import torch
@@ -54,7 +55,7 @@ def trunk_for(part: Tensor, positions: tuple[int, ...], flat: bool = False) -> T
     return _Vectors(part)
 
 
-class Trunk(nn.Module):
+class Trunk(nn.Module, abc.ABC):
     """What all of them have.
 
     Attributes:
@@ -65,9 +66,9 @@ class Trunk(nn.Module):
     title: str = ""
     width: int = WIDTH
 
+    @abc.abstractmethod
     def prepared(self, part: Tensor) -> Tensor:
         """Inputs as the layers take them."""
-        raise NotImplementedError
 
 
 class _Standard(Trunk):
@@ -82,9 +83,9 @@ class _Standard(Trunk):
         constant = deviation <= 1e-6 * mean.abs()
         self.register_buffer("deviation", torch.where(constant, torch.ones_like(mean), deviation))
 
+    @abc.abstractmethod
     def sized(self, part: Tensor) -> Tensor:
         """Inputs as the layers take them."""
-        raise NotImplementedError
 
     def prepared(self, part: Tensor) -> Tensor:
         """Inputs as the layers take them, standardised."""
