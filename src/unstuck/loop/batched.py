@@ -80,7 +80,12 @@ def can_train_together(setups: Sequence[Setup]) -> bool:
 
 def _alike(setups: Sequence[Setup]) -> bool:
     first = setups[0]
-    if first.train_step is not None or first.loss is None or not isinstance(first.train, StackedData):
+    if (
+        first.train_step is not None
+        or first.loss is None
+        or not first.corrections.none
+        or not isinstance(first.train, StackedData)
+    ):
         return False
     for other in setups[1:]:
         for part in dataclasses.fields(Setup):

@@ -9,6 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from unstuck.loop.correcting import corrected_evaluation
 from unstuck.loop.stages import compute_loss, stage
 from unstuck.setup import Batch, Data, Setup
 from unstuck.setup.randomness import isolated, trainable
@@ -50,7 +51,13 @@ def predict(setup: Setup, model: nn.Module, batches: list[Batch], split: str = "
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with trainable(), torch.no_grad(), isolated(0), stage("forward", split):
+        with (
+            trainable(),
+            torch.no_grad(),
+            isolated(0),
+            stage("forward", split),
+            corrected_evaluation(setup.corrections),
+        ):
             return [setup.outputs(model, setup.placed(batch)) for batch in batches]
     finally:
         for module, training in modes.items():

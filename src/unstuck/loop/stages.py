@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from unstuck.errors import ExaminationError, SetupError, UnstuckError
+from unstuck.loop.correcting import corrected
 from unstuck.setup import Batch, Setup
 from unstuck.setup.advice import advice
 from unstuck.setup.source import user_line
@@ -80,8 +81,13 @@ def take_step(setup: Setup, model: nn.Module, optimizer: Optimizer, batch: Batch
     Raises:
         SetupError: If a loss is no scalar.
     """
-    if setup.clear_gradients:
-        optimizer.zero_grad()
+    if setup.corrections.none:
+        return _own_step(setup, model, optimizer, batch)
+    with stage("step"), corrected(setup, model, optimizer):
+        return _own_step(setup, model, optimizer, batch)
+
+
+def _own_step(setup: Setup, model: nn.Module, optimizer: Optimizer, batch: Batch) -> Tensor:
     if setup.train_step is not None:
         with stage("step"):
             return _scalar(setup.train_step(model, optimizer, batch))

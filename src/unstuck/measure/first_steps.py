@@ -1,18 +1,22 @@
-"""The first optimizer steps: what each of them is made of."""
+"""The first training steps as they are really taken: what each is made of, and whom it reaches."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, final
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from unstuck.edits.registration import unregistered
 from unstuck.loop.stages import take_step
+from unstuck.loop.watching import own_parameters, parametrised_layers
+from unstuck.measure.ledger import STEP, Ledger, copies
 from unstuck.measure.preparation import Prepared
-from unstuck.measure.protocol import NotMeasurable
+from unstuck.setup import Batch, Setup
 from unstuck.setup.randomness import isolated, one_thread
 
 WANTED: Final = 5
@@ -24,15 +28,46 @@ LONGEST_SECONDS: Final = 1.0
 
 @final
 @dataclass(frozen=True, slots=True)
+class LayerConduct:
+    """What the first steps did to the trainable numbers of a layer.
+
+    Attributes:
+        name: Of the module that owns them.
+        trainable: How many there are.
+        optimised: How many of them the optimizer holds.
+        reached: How many of them a backward pass gave a gradient.
+        alive: How many of them are in a parameter whose gradient was not zero throughout.
+        moved: How many of them are in a parameter that changed.
+    """
+
+    name: str
+    trainable: int
+    optimised: int
+    reached: int
+    alive: int
+    moved: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class FirstSteps:
-    """The gradients that the first optimizer steps used.
+    """The first training calls and the optimizer steps that they took.
 
     Attributes:
         calls: Batches that were read.
         steps: Optimizer steps that were taken on them.
         stale_shares: Per optimizer step, the share of its gradient (Euclidean norm) that was there before the
             first backward pass after the step before it, shape `[steps]`; the first is 0.
-        gradient_norms: Norm of the gradient of each step, shape `[steps]`.
+        gradient_norms: Norm of the gradient that each step used, shape `[steps]`.
+        raw_norms: Norm of what the backward passes since the step before have given, shape `[steps]`.
+        layers: What became of each layer with trainable parameters.
+        foreign: Tensors in the optimizer that are no parameters of the model.
+        unregistered: Names of layers that get a gradient and that the model keeps where `parameters()` does not find
+            them.
+        order: What the last call but one did, in order: "zero_grad", "backward", "step".
+        step_line: Line of the user's source that steps the optimizer, "" where it is not in their own source.
+        backward_line: Likewise, that runs the backward pass.
+        clear_line: Likewise, that clears the gradients.
     """
 
     cost: ClassVar[float] = 0.0
@@ -41,78 +76,90 @@ class FirstSteps:
     steps: int
     stale_shares: tuple[float, ...]
     gradient_norms: tuple[float, ...]
+    raw_norms: tuple[float, ...]
+    layers: tuple[LayerConduct, ...]
+    foreign: int
+    unregistered: tuple[str, ...]
+    order: tuple[str, ...]
+    step_line: str
+    backward_line: str
+    clear_line: str
 
     @classmethod
     def measure(cls, prepared: Prepared) -> FirstSteps:
-        """Take a few steps of the set-up, and keep account of the gradients.
-
-        Args:
-            prepared: The set-up.
-
-        Returns:
-            The measurement.
-
-        Raises:
-            NotMeasurable: If no two optimizer steps were taken.
-        """
-        setup, deadline, calls = prepared.setup, time.monotonic() + LONGEST_SECONDS, 0
+        """Take a few steps of the set-up, and keep account of them."""
+        setup = prepared.setup
         with isolated(setup.seed), one_thread():
-            model, optimizer = setup.build()
+            setup, model, optimizer = setup.fresh()
             model.train()
-            ledger = _Ledger(model, optimizer)
-            generator = torch.Generator().manual_seed(setup.seed)
-            for _ in range(setup.epochs):
-                for batch in setup.train.batches(generator):
-                    take_step(setup, model, optimizer, setup.placed(batch))
-                    calls += 1
-                    if len(ledger.shares) >= WANTED or calls >= MOST_CALLS or time.monotonic() > deadline:
-                        break
-                else:
-                    continue
-                break
-        if len(ledger.shares) < 2:
-            raise NotMeasurable(f"the optimizer took {len(ledger.shares)} steps on {calls} batches")
-        return cls(calls, len(ledger.shares), tuple(ledger.shares), tuple(ledger.norms))
+            ledger = Ledger(model, optimizer)
+            parameters = list(model.parameters())
+            before = copies(parameters)
+            observe(setup, ledger, WANTED)
+            moved = {
+                id(parameter)
+                for parameter, old in zip(parameters, before, strict=True)
+                if not torch.equal(parameter.detach(), old)
+            }
+            kept_apart = [name for name, (_, _, part) in unregistered(model).items() if _has_gradient(part)]
+        known = {id(parameter) for parameter in parameters}
+        return cls(
+            calls=len(ledger.events),
+            steps=len(ledger.shares),
+            stale_shares=tuple(ledger.shares),
+            gradient_norms=tuple(ledger.norms),
+            raw_norms=tuple(ledger.raw_norms),
+            layers=_conduct(model, optimizer, ledger, moved),
+            foreign=sum(id(each) not in known for each in held(optimizer)),
+            unregistered=tuple(kept_apart),
+            order=tuple(ledger.events[-2] if len(ledger.events) > 1 else ()),
+            step_line=ledger.lines.get(STEP, ""),
+            backward_line=ledger.lines.get("backward", ""),
+            clear_line=ledger.lines.get("zero_grad", ""),
+        )
 
 
-@final
-@dataclass
-class _Ledger:
-    """Adds up what the backward passes since the last optimizer step have given."""
+def observe(setup: Setup, ledger: Ledger, wanted: int) -> None:
+    """Take training calls of a set-up until its ledger holds so many optimizer steps, or time or calls are used up.
 
-    model: nn.Module
-    optimizer: Optimizer
-    shares: list[float] = field(default_factory=list)
-    norms: list[float] = field(default_factory=list)
-    _fresh: dict[int, Tensor] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for parameter in self.model.parameters():
-            if parameter.requires_grad:
-                parameter.register_hook(self._add(parameter))
-        self.optimizer.register_step_pre_hook(self._enter)
-
-    def _add(self, parameter: Tensor) -> Any:
-        def hook(gradient: Tensor) -> None:
-            part, known = gradient.detach(), self._fresh.get(id(parameter))
-            self._fresh[id(parameter)] = part.clone() if known is None else known + part
-
-        return hook
-
-    def _enter(self, *_: Any) -> None:
-        pairs = [
-            (parameter.grad, self._fresh[id(parameter)])
-            for parameter in self.model.parameters()
-            if parameter.grad is not None and id(parameter) in self._fresh and not parameter.grad.is_sparse
-        ]
-        self._fresh = {}
-        whole = sum(float(gradient.square().sum()) for gradient, _ in pairs)
-        fresh = sum(float(part.square().sum()) for _, part in pairs)
-        self.norms.append(whole**0.5)
-        if whole <= 0.0 or fresh <= 0.0:
-            self.shares.append(0.0)
+    Args:
+        setup: With private copies of its functions.
+        ledger: Hooked into the model and the optimizer that are trained.
+        wanted: Optimizer steps.
+    """
+    deadline = time.monotonic() + LONGEST_SECONDS
+    for batch in _batches(setup):
+        with ledger.call():
+            take_step(setup, ledger.model, ledger.optimizer, setup.placed(batch))
+        if len(ledger.shares) >= wanted or len(ledger.events) >= MOST_CALLS or time.monotonic() > deadline:
             return
-        # Clipping and loss scaling multiply the fresh gradient; only what is no multiple of it is old.
-        factor = sum(float((gradient * part).sum()) for gradient, part in pairs) / fresh
-        residual = sum(float((gradient - factor * part).square().sum()) for gradient, part in pairs)
-        self.shares.append((residual / whole) ** 0.5)
+
+
+def _batches(setup: Setup) -> Iterator[Batch]:
+    generator = torch.Generator().manual_seed(setup.seed)
+    for _ in range(setup.epochs):
+        yield from setup.train.batches(generator)
+
+
+def held(optimizer: Optimizer) -> Iterator[Tensor]:
+    """All tensors that an optimizer trains."""
+    for group in optimizer.param_groups:
+        yield from group["params"]
+
+
+def _has_gradient(part: nn.Module | nn.Parameter) -> bool:
+    own = [part] if isinstance(part, nn.Parameter) else part.parameters()
+    return any(parameter.grad is not None for parameter in own)
+
+
+def _conduct(model: nn.Module, optimizer: Optimizer, ledger: Ledger, moved: set[int]) -> tuple[LayerConduct, ...]:
+    optimised, seen = {id(each) for each in held(optimizer)}, set[int]()
+    found = []
+    for name, layer in parametrised_layers(model).items():
+        own: list[Any] = [each for each in own_parameters(layer) if each.requires_grad and id(each) not in seen]
+        seen.update(map(id, own))
+        if own:
+            sets = (optimised, ledger.reached, ledger.alive, moved)
+            counts = [sum(each.numel() for each in own if id(each) in chosen) for chosen in sets]
+            found.append(LayerConduct(name, sum(each.numel() for each in own), *counts))
+    return tuple(found)

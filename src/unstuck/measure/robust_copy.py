@@ -151,7 +151,7 @@ def robust(setup: Setup, rate: float, epochs: int) -> Setup:
         train_step=None,
         epochs=epochs,
         early_stopping=setup.validation is not None,
-        clear_gradients=False,
+        corrections=setup.corrections.of_model(),
     )
 
 

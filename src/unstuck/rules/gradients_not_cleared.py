@@ -67,6 +67,9 @@ def judge(first: FirstSteps) -> Verdict:
     if least < OLD.value:
         sentence = f"The first {first.steps} optimizer steps used no gradient twice."
         return Verdict(Outcome.ABSENT, sentence, (evidence, counted))
+    if first.steps < 2:
+        sentence = f"{first.steps or 'No'} optimizer steps were taken on {first.calls} batches: too few to tell."
+        return Verdict(Outcome.UNDECIDED, sentence, (evidence, counted))
     return Verdict(Outcome.UNDECIDED, "The gradients of the first steps are no numbers.", (evidence, counted))
 
 
@@ -93,7 +96,7 @@ class _UnclearedStep:
 
 def clear_gradients(setup: Setup) -> Setup:
     """Clear gradients before every step."""
-    return replace(setup, clear_gradients=True)
+    return setup.corrected(clear_gradients=True)
 
 
 def _forgetful(model: nn.Module, optimizer: Optimizer, batch: Any) -> Tensor:

@@ -28,6 +28,10 @@ def describe(setup: Setup) -> Mapping[str, str]:
         if name in group and not (name == "nesterov" and not group[name]):
             value = group[name] * setup.optimizer.rate_factor if name == "lr" else group[name]
             fields[f"optimizer.{name}"] = _number(value)
+    known = {id(each) for each in model.parameters() if each.requires_grad}
+    held = known.intersection(id(each) for each_group in optimizer.param_groups for each in each_group["params"])
+    if held != known or setup.optimizer.adopts:
+        fields["optimizer.params"] = f"{len(held)} of the model's {len(known)} trainable tensors"
     fields["train"] = _data(setup.train)
     if setup.validation is not None:
         fields["validation"] = _data(setup.validation)
@@ -39,8 +43,7 @@ def describe(setup: Setup) -> Mapping[str, str]:
         fields["scheduler"] = f"stepped every {setup.schedule_every}"
     if setup.train_step is not None:
         fields["train_step"] = getattr(setup.train_step, "__name__", "the user's own")
-    if setup.clear_gradients:
-        fields["gradients"] = "cleared before every step"
+    fields.update(setup.corrections.described())
     if setup.early_stopping:
         fields["early_stopping"] = "keeps the weights of the best validation epoch"
     fields.update(

@@ -30,6 +30,7 @@ class OptimizerRecipe:
             join its first group.
         settings: Values written into every group after building, such as `{"weight_decay": 0.01}`.
         rate_factor: Multiplies the rate of every group, whatever a scheduler sets it to.
+        adopts: Whether trainable parameters of the model that no group holds join the first group.
     """
 
     factory: OptimizerFactory | None
@@ -37,6 +38,7 @@ class OptimizerRecipe:
     covers_all: bool = True
     settings: tuple[tuple[str, Any], ...] = ()
     rate_factor: float = 1.0
+    adopts: bool = False
 
     def with_rate_times(self, factor: float) -> OptimizerRecipe:
         """The same recipe at another rate."""
@@ -78,6 +80,8 @@ class OptimizerRecipe:
                     type(optimizer).__name__,
                     "Return the optimizer that it builds.",
                 )
+        if self.adopts:
+            adopt(model, optimizer)
         for name, value in self.settings:
             for group in optimizer.param_groups:
                 if name in group:
@@ -101,6 +105,13 @@ class OptimizerRecipe:
             known = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
             added = [p for name, p in present.items() if name not in held and id(p) not in known]
             optimizer.param_groups[0]["params"].extend(added)
+
+
+def adopt(model: nn.Module, optimizer: Optimizer) -> None:
+    """Add the trainable parameters of a model that an optimizer does not hold to its first group."""
+    known = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    missing = [each for each in model.parameters() if each.requires_grad and id(each) not in known]
+    optimizer.param_groups[0]["params"].extend(missing)
 
 
 def scale_rate(optimizer: Optimizer, factor: float) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from unstuck.setup.batch import Batch, map_tensors, replace_targets, split_batch
+from unstuck.setup.corrections import Corrections
 from unstuck.setup.data import Data
 from unstuck.setup.model import Edit, ModelRecipe
 from unstuck.setup.optimizer import OptimizerRecipe
@@ -45,7 +46,7 @@ class Setup:
         seed: Seeds initialisation, order and dropout.
         device: Where model and batches live.
         early_stopping: Whether the weights of the epoch with the lowest validation loss are kept.
-        clear_gradients: Whether gradients are cleared before the user's `train_step`.
+        corrections: What is put right around the training step.
         described: Further fields for the diff of the set-up, field → rendering, such as the loss.
     """
 
@@ -63,7 +64,7 @@ class Setup:
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     early_stopping: bool = False
-    clear_gradients: bool = False
+    corrections: Corrections = Corrections()
     described: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
@@ -131,6 +132,10 @@ class Setup:
         """The same set-up with one more change to its model."""
         return replace(self, model=self.model.with_edit(edit))
 
+    def corrected(self, **corrections: Any) -> Setup:
+        """The same set-up with something more put right around its training step; names as in `Corrections`."""
+        return replace(self, corrections=replace(self.corrections, **corrections))
+
     def with_loss(self, loss: Loss, description: str) -> Setup:
         """The same set-up with another loss."""
         return replace(self, loss=loss, described={**self.described, "loss": description})
@@ -152,6 +157,7 @@ class Setup:
         optimizer = self.optimizer.make(model, live, memo)
         loss, forward = private(self.loss, memo), private(self.forward, memo)
         train_step, scheduler = private(self.train_step, memo), private(self.scheduler, memo)
+        self.corrections.install(model, optimizer)
         own = replace(self, loss=loss, forward=forward, train_step=train_step, scheduler=scheduler)
         return own, model, optimizer
 

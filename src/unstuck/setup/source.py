@@ -30,3 +30,22 @@ def user_line(error: BaseException) -> str:
     """The innermost line of the user's own source in a traceback, as "file.py:12", or ""."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_user_file(frame.filename)]
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def calling_line() -> str:
+    """The line of the user's own source that is being executed, as "file.py:12", or "".
+
+    For hooks: between the hook and the line may be frames of libraries. A line further out than code of ours, such as
+    the user's call of `diagnose`, does not count.
+    """
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):  # the hook itself
+        frame = frame.f_back  # type: ignore[assignment]
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if filename.startswith(_OURS):
+            return ""
+        if is_user_file(filename):
+            return f"{Path(filename).name}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""

@@ -1,0 +1,176 @@
+"""Corrections of a training step that last as long as the step: its order, its graph, its schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.overrides import TorchFunctionMode
+
+from unstuck.setup import Setup
+from unstuck.setup.corrections import Corrections
+
+SLOPE_ZERO: Final = frozenset({"sign", "sgn", "round", "floor", "ceil", "trunc", "heaviside"})
+"""Functions whose gradient is zero wherever it exists."""
+
+
+@contextmanager
+def corrected(setup: Setup, model: nn.Module, optimizer: Optimizer) -> Iterator[None]:
+    """Surround one training step with the corrections of its set-up.
+
+    Args:
+        setup: Names them.
+        model: What is trained.
+        optimizer: Its optimizer, private to the run.
+    """
+    wanted = setup.corrections
+    with ExitStack() as around:
+        if wanted.clear_gradients or wanted.in_order:
+            optimizer.zero_grad()
+        if wanted.schedule_by_epoch:
+            around.enter_context(_schedule_held(setup.train.batches_per_epoch or 1))
+        if wanted.in_order:
+            around.enter_context(_stepping_last(model, optimizer))
+        if wanted.keep_graph:
+            kept = around.enter_context(_KeptGraph())
+            around.callback(optimizer.register_step_pre_hook(kept.leave).remove)
+        yield
+
+
+@contextmanager
+def corrected_evaluation(corrections: Corrections) -> Iterator[None]:
+    """Surround an evaluation: functional dropout, which knows no mode, is switched off where modes are corrected."""
+    with ExitStack() as around:
+        if corrections.modes:
+            around.enter_context(_NoDropout())
+        yield
+
+
+@contextmanager
+def _stepping_last(model: nn.Module, optimizer: Optimizer) -> Iterator[None]:
+    """Hold back `optimizer.step` and the clearing of gradients inside; step once at the end."""
+    asked: list[tuple[Any, Any]] = []
+
+    def step(*arguments: Any, **named: Any) -> None:
+        asked.append((arguments, named))
+
+    def clear(*_: Any, **named: Any) -> None:
+        return None
+
+    with _replaced(optimizer, "step", step), _replaced(optimizer, "zero_grad", clear):
+        with _replaced(model, "zero_grad", clear):
+            yield
+    arguments, named = asked[0] if asked else ((), {})
+    optimizer.step(*arguments, **named)
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Give one object another method; before, it may have had one of its own, as a scheduler gives an optimizer."""
+    own = vars(owner).get(name)
+    object.__setattr__(owner, name, function)
+    try:
+        yield
+    finally:
+        if own is None:
+            object.__delattr__(owner, name)
+        else:
+            object.__setattr__(owner, name, own)
+
+
+def scheduler_kinds() -> Iterator[type[LRScheduler]]:
+    """The classes of schedulers that have a `step` of their own."""
+    stack, seen = [LRScheduler], {LRScheduler}
+    while stack:
+        kind = stack.pop()
+        if "step" in vars(kind):
+            yield kind
+        new = [each for each in kind.__subclasses__() if each not in seen]
+        seen.update(new)
+        stack.extend(new)
+
+
+@contextmanager
+def _schedule_held(batches_per_epoch: int) -> Iterator[None]:
+    """Let only the last of an epoch's calls of `scheduler.step` through.
+
+    Inside a composed scheduler the calls of its parts are let through with it.
+    """
+    open_calls: list[LRScheduler] = []
+
+    def held(original: Callable[..., Any]) -> Callable[..., Any]:
+        def step(scheduler: LRScheduler, *arguments: Any, **named: Any) -> Any:
+            if not open_calls:
+                calls = vars(scheduler).get("_calls_held", 0) + 1
+                vars(scheduler)["_calls_held"] = calls % batches_per_epoch
+                if calls < batches_per_epoch:
+                    return None
+            open_calls.append(scheduler)
+            try:
+                return original(scheduler, *arguments, **named)
+            finally:
+                open_calls.pop()
+
+        return step
+
+    # On the classes: which scheduler a step holds, or makes, is its own affair.
+    originals = {kind: vars(kind)["step"] for kind in scheduler_kinds()}
+    for kind, original in originals.items():
+        kind.step = held(original)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for kind, original in originals.items():
+            kind.step = original  # type: ignore[method-assign]
+
+
+@final
+class _KeptGraph(TorchFunctionMode):
+    """From the beginning of a step until its backward pass, nothing leaves the graph that can be kept in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._forward = True
+
+    def leave(self, *_: Any) -> None:
+        """Let everything through from here on: the optimizer works outside the graph."""
+        self._forward = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named: dict[str, Any] = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if not self._forward or name == "backward":
+            self._forward = False
+            return func(*args, **named)
+        given = args[0] if args else None
+        if isinstance(given, Tensor) and given.requires_grad:
+            if name == "detach" or func is _DATA:
+                return given
+            if name in SLOPE_ZERO:
+                with torch.no_grad():
+                    jump = func(*args, **named) - given
+                return given + jump
+        if name == "_set_grad_enabled" and args == (False,):
+            return func(True)
+        return func(*args, **named)
+
+
+_DATA: Final = torch.Tensor.data.__get__  # type: ignore[attr-defined]
+
+
+@final
+class _NoDropout(TorchFunctionMode):
+    """Dropout of whatever kind gives back its input."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named: dict[str, Any] = kwargs or {}
+        if "dropout" in getattr(func, "__name__", ""):
+            given = args[0] if args else named.get("input")
+            if isinstance(given, Tensor):
+                return given
+        return func(*args, **named)
