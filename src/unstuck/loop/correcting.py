@@ -169,7 +169,10 @@ class _NoDropout(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named: dict[str, Any] = kwargs or {}
-        if "dropout" in getattr(func, "__name__", ""):
+        name = getattr(func, "__name__", "")
+        if name == "scaled_dot_product_attention" and "dropout_p" in named:
+            named = {**named, "dropout_p": 0.0}
+        elif "dropout" in name:
             given = args[0] if args else named.get("input")
             if isinstance(given, Tensor):
                 return given

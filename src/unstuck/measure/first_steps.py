@@ -91,7 +91,8 @@ class FirstSteps:
         setup = prepared.setup
         with isolated(setup.seed), one_thread():
             setup, model, optimizer = setup.fresh()
-            model.train()
+            if not model.training:
+                model.train()  # as the loop does
             ledger = Ledger(model, optimizer)
             parameters = list(model.parameters())
             before = copies(parameters)

@@ -37,9 +37,13 @@ def calling_line() -> str:
 
     For hooks: between the hook and the line may be frames of libraries. A line further out than code of ours, such as
     the user's call of `diagnose`, does not count.
+
+    Returns:
+        The line; "" where the code is not the user's, or has no source.
     """
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_OURS):  # the hook itself
+    hook = frame.f_code.co_filename
+    while frame is not None and frame.f_code.co_filename == hook:
         frame = frame.f_back  # type: ignore[assignment]
     while frame is not None:
         filename = frame.f_code.co_filename
