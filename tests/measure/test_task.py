@@ -16,7 +16,7 @@ from tests.measure.programs import generator, setup_of
 from unstuck.measure.loss_form import OutputForm, recognise
 from unstuck.measure.metric import error_on, joined, task_error
 from unstuck.measure.protocol import NotMeasurable
-from unstuck.measure.task import Kind, Task
+from unstuck.measure.task import Kind, Task, tell_kind
 
 LABELS = torch.arange(61) % 4
 YES = (torch.arange(61) % 3 == 0).float()
@@ -214,3 +214,55 @@ def test_batches_are_scored_together() -> None:
     assert error_on(setup, told, outputs, batches) == task_error(told, torch.cat(outputs), LABELS)
     assert joined(["a", "b"]) == "a"
     assert joined([torch.zeros(2, 1), torch.zeros(2, 2)]).shape == (2, 1)
+
+
+def normalised(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy as Keras has it."""
+    chance = (outputs / outputs.sum(1, keepdim=True)).clamp(1e-7, 1 - 1e-7)
+    return -chance.gather(1, labels.unsqueeze(1)).log().mean()
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets", "name", "form"),
+    [
+        (
+            lambda o, t: functional.nll_loss((o + 1e-8).log(), t),
+            LABELS,
+            "cross-entropy of probabilities",
+            OutputForm.CLASS_PROBABILITIES,
+        ),
+        (normalised, LABELS, "cross-entropy of probabilities", OutputForm.CLASS_PROBABILITIES),
+        (
+            lambda o, t: -(t * o.log()).sum(1).mean(),
+            functional.one_hot(LABELS, 4).float(),
+            "cross-entropy of probabilities",
+            OutputForm.CLASS_PROBABILITIES,
+        ),
+        (
+            lambda o, t: functional.mse_loss(o, functional.one_hot(t, 4).float()),
+            LABELS,
+            "mean squared error to one-hot targets",
+            OutputForm.VALUES,
+        ),
+        (
+            lambda o, t: functional.binary_cross_entropy_with_logits(o.sigmoid(), t),
+            functional.one_hot(LABELS, 4).float(),
+            "binary cross-entropy with logits of a sigmoid",
+            OutputForm.BINARY_LOGITS,
+        ),
+    ],
+)
+def test_losses_of_other_libraries_and_slips_are_recognised(
+    loss: Any, targets: Tensor, name: str, form: OutputForm
+) -> None:
+    found = recognise(loss, torch.randn(61, 4, generator=generator()), targets)
+    assert (found.name, found.form, found.exact) == (name, form, True)
+
+
+def test_a_cross_entropy_on_numbers_makes_them_no_classes() -> None:
+    """Rows that sum to 1 are shares of classes; several labels and continuous targets are not."""
+    form = recognise(functional.cross_entropy, OTHERS, OTHERS)
+    assert form.form is OutputForm.CLASS_LOGITS
+    assert tell_kind(OTHERS.softmax(1), OTHERS, form) == (Kind.CLASSES, 4, True)
+    assert tell_kind(OTHERS, OTHERS, form)[0] is Kind.VALUES
+    assert tell_kind((OTHERS > 0.0).float(), OTHERS, form)[0] is Kind.LABELS

@@ -24,7 +24,7 @@ from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.problem import positions_line_up
 from unstuck.measure.protocol import NotMeasurable
-from unstuck.measure.task import Task
+from unstuck.measure.task import OF_CLASSES, Task
 from unstuck.setup import Batch, Data, Setup
 from unstuck.setup.batch import concatenate, length, map_tensors, tensors
 from unstuck.setup.randomness import isolated, one_thread
@@ -247,7 +247,7 @@ def _starts(setup: Setup, task: Task, batches: list[Batch]) -> list[Array]:
     elif targets.numel() == len(targets) * size:
         columns = targets.double().reshape(-1, size)
         middles = [columns.mean(0).numpy(), columns.median(0).values.numpy()]
-        if task.output_form in (OutputForm.CLASS_LOGITS, OutputForm.CLASS_LOG_PROBABILITIES):
+        if task.output_form in OF_CLASSES:
             middles = [np.log(np.clip(middles[0], 1e-4, None))]
         made.extend(middles)
     return made
@@ -262,7 +262,7 @@ def _parametrisation(
         return lambda free: free.log_softmax(0), lambda start: start
     if form is OutputForm.PROBABILITIES:
         return torch.sigmoid, _logit
-    if form is OutputForm.CLASS_LOGITS and task.output_form is OutputForm.UNKNOWN:
+    if form is OutputForm.CLASS_PROBABILITIES:
         return lambda free: free.softmax(0), lambda start: start
     return lambda free: free * 1.0, lambda start: start
 
@@ -282,7 +282,7 @@ def _range_of_outputs(setup: Setup, batches: list[Batch]) -> OutputForm:
         batches: Of the training split.
 
     Returns:
-        The form; CLASS_LOGITS stands for probabilities that sum to 1, VALUES for anything.
+        The form; VALUES stands for anything.
     """
     model, _ = setup.build()
     outputs = predict(setup, model, batches[:1])[0]
@@ -294,5 +294,5 @@ def _range_of_outputs(setup: Setup, batches: list[Batch]) -> OutputForm:
         if torch.allclose(outputs.exp().sum(1), ones, atol=1e-4):
             return OutputForm.CLASS_LOG_PROBABILITIES
         if bool((outputs >= 0.0).all()) and torch.allclose(outputs.sum(1), ones, atol=1e-4):
-            return OutputForm.CLASS_LOGITS
+            return OutputForm.CLASS_PROBABILITIES
     return OutputForm.PROBABILITIES if bool(((outputs > 0.0) & (outputs < 1.0)).all()) else OutputForm.VALUES

@@ -25,6 +25,7 @@ class OutputForm(enum.Enum):
 
     CLASS_LOGITS = "logits of classes"
     CLASS_LOG_PROBABILITIES = "log-probabilities of classes"
+    CLASS_PROBABILITIES = "probabilities of classes"
     BINARY_LOGITS = "logits"
     PROBABILITIES = "probabilities"
     VALUES = "values"
@@ -63,22 +64,52 @@ def _cross_entropy_over_last(outputs: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
 
 
+def _cross_entropy_of_chances(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The logarithm is taken by the loss, as other libraries do it; targets are class numbers or one-hot."""
+    if targets.is_floating_point():
+        return -(targets * outputs.log()).sum(1).mean()
+    return functional.nll_loss(outputs.log(), targets)
+
+
+def _sigmoid_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    wanted = targets.reshape(outputs.shape).to(outputs.dtype)
+    return functional.binary_cross_entropy_with_logits(outputs.sigmoid(), wanted)
+
+
+def _on_one_hot(loss: Callable[..., Tensor]) -> Loss:
+    """A regression loss on class numbers that the loss itself makes one-hot along dimension 1."""
+
+    def one_hot(outputs: Tensor, targets: Tensor) -> Tensor:
+        if targets.is_floating_point() or targets.shape == outputs.shape:
+            raise ValueError("the targets are no class numbers")
+        hot = functional.one_hot(targets, outputs.shape[1]).movedim(-1, 1)
+        return loss(outputs, hot.to(outputs.dtype))
+
+    return one_hot
+
+
 OVER_LAST: Final = "cross-entropy over the last dimension"
+SOFTMAX_IN_LOSS: Final = "cross-entropy of a softmax"
+SIGMOID_IN_LOSS: Final = "binary cross-entropy with logits of a sigmoid"
 
 TEXTBOOK: Final[tuple[tuple[str, OutputForm, Loss], ...]] = (
     ("cross-entropy", OutputForm.CLASS_LOGITS, functional.cross_entropy),
-    ("cross-entropy of a softmax", OutputForm.CLASS_LOGITS, _softmax_cross_entropy),
+    (SOFTMAX_IN_LOSS, OutputForm.CLASS_LOGITS, _softmax_cross_entropy),
     (OVER_LAST, OutputForm.CLASS_LOGITS, _cross_entropy_over_last),
     ("negative log-likelihood", OutputForm.CLASS_LOG_PROBABILITIES, functional.nll_loss),
+    ("cross-entropy of probabilities", OutputForm.CLASS_PROBABILITIES, _cross_entropy_of_chances),
     (
         "binary cross-entropy with logits",
         OutputForm.BINARY_LOGITS,
         _aligned(functional.binary_cross_entropy_with_logits),
     ),
+    (SIGMOID_IN_LOSS, OutputForm.BINARY_LOGITS, _sigmoid_cross_entropy),
     ("binary cross-entropy", OutputForm.PROBABILITIES, _aligned(functional.binary_cross_entropy)),
     ("mean squared error", OutputForm.VALUES, _aligned(functional.mse_loss)),
     ("mean absolute error", OutputForm.VALUES, _aligned(functional.l1_loss)),
     ("Huber", OutputForm.VALUES, _aligned(functional.smooth_l1_loss)),
+    ("mean squared error to one-hot targets", OutputForm.VALUES, _on_one_hot(functional.mse_loss)),
+    ("mean absolute error to one-hot targets", OutputForm.VALUES, _on_one_hot(functional.l1_loss)),
     ("Poisson negative log-likelihood", OutputForm.LOG_RATES, _aligned(functional.poisson_nll_loss)),
 )
 
@@ -105,7 +136,7 @@ def recognise(loss: Loss, outputs: Tensor, targets: Any) -> LossForm:
         if _scales_like(loss, functional.mse_loss, outputs, targets):
             return LossForm("mean squared error", OutputForm.VALUES, exact=False)
         for name, form, textbook in TEXTBOOK:
-            if name != "cross-entropy of a softmax" and _proportional(loss, textbook, outputs, targets, form):
+            if name not in (SOFTMAX_IN_LOSS, SIGMOID_IN_LOSS) and _proportional(loss, textbook, outputs, targets, form):
                 return LossForm(name, form, exact=False)
     return LossForm("unrecognised", OutputForm.UNKNOWN, exact=False)
 
@@ -114,6 +145,8 @@ def _probes(outputs: Tensor, form: OutputForm) -> list[Tensor]:
     drawn = [torch.randn_like(outputs, dtype=outputs.dtype), 2.0 * torch.rand_like(outputs) - 0.5]
     if form is OutputForm.PROBABILITIES:
         return [tensor.sigmoid() for tensor in drawn]
+    if form is OutputForm.CLASS_PROBABILITIES and outputs.dim() > 1:
+        return [tensor.softmax(1) for tensor in drawn]
     if form is OutputForm.CLASS_LOG_PROBABILITIES and outputs.dim() > 1:
         return [tensor.log_softmax(1) + 0.3 for tensor in drawn]
     return drawn

@@ -179,6 +179,7 @@ def _candidates(task: Task) -> list[Callable[[Tensor], Tensor]]:
         OutputForm.BINARY_LOGITS: logits,
         OutputForm.CLASS_LOG_PROBABILITIES: [_logarithms],
         OutputForm.PROBABILITIES: [_chances],
+        OutputForm.CLASS_PROBABILITIES: [_chances],
         OutputForm.LOG_RATES: [lambda wanted: wanted.clamp_min(TINY).log()],
         OutputForm.VALUES: [lambda wanted: wanted],
         OutputForm.UNKNOWN: [_chances, _logarithms] if task.kind is Kind.CLASSES else [lambda wanted: wanted, _chances],

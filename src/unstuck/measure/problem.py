@@ -198,7 +198,7 @@ def as_outputs(task: Task, answers: Tensor) -> Tensor | None:
         chances = answers.exp() if task.kind is Kind.CLASSES else answers.sigmoid()
         if form in (OutputForm.CLASS_LOGITS, OutputForm.CLASS_LOG_PROBABILITIES):
             made = answers
-        elif form is OutputForm.VALUES:
+        elif form in (OutputForm.VALUES, OutputForm.CLASS_PROBABILITIES):
             made = chances
         else:
             made = _IN_FORM[form](chances)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 from torch import nn
 
+from unstuck.edits.losses import OUTPUT_FORM
 from unstuck.loop import predict, score_of
 from unstuck.loop.evaluate import SAMPLES
+from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.metric import error_on
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import Unmeasured
@@ -69,9 +71,15 @@ def split_score(given: Setup, task: Task | None, trained: Setup, model: nn.Modul
         batches = data.head(SAMPLES)
         outputs = predict(trained, model, batches)
         score = score_of(given, outputs, batches)
-        error = math.nan if task is None else error_on(given, task, outputs, batches)
+        error = math.nan if task is None else error_on(given, _as_answered(task, trained), outputs, batches)
     loss = score.loss if math.isfinite(score.loss) or given.loss is None else math.inf
     return SplitScore(loss, score.standard_error, error, score.samples)
+
+
+def _as_answered(task: Task, trained: Setup) -> Task:
+    """The task with the form of outputs that a change of the loss has brought along."""
+    form = trained.described.get(OUTPUT_FORM)
+    return task if form is None else replace(task, output_form=OutputForm(form))
 
 
 def scores_of(prepared: Prepared, task: Task | None, trained: Setup, model: nn.Module) -> Scores:

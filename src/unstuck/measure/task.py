@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Final, final
 
 import torch
 from torch import Tensor
@@ -17,6 +17,12 @@ from unstuck.setup import Setup
 from unstuck.setup.batch import split_batch, tensors
 from unstuck.setup.data import gather
 from unstuck.setup.randomness import isolated, one_thread
+
+OF_CLASSES: Final = (OutputForm.CLASS_LOGITS, OutputForm.CLASS_LOG_PROBABILITIES, OutputForm.CLASS_PROBABILITIES)
+"""Forms of outputs of which there is one a class."""
+
+ROUNDING: Final = 1e-3
+"""Distance from 1 of the sum of a sample's class probabilities, given to three digits or in half precision."""
 
 
 class Kind(enum.Enum):
@@ -137,8 +143,9 @@ def tell_kind(targets: Tensor, outputs: Tensor, form: LossForm) -> tuple[Kind, i
     if form.name == OVER_LAST:
         return Kind.CLASSES, outputs.shape[-1], False
     width = outputs.shape[1] if outputs.dim() > 1 else 1
-    if form.form in (OutputForm.CLASS_LOGITS, OutputForm.CLASS_LOG_PROBABILITIES) and width > 1:
-        return Kind.CLASSES, width, targets.is_floating_point()
+    shares = targets.is_floating_point()
+    if form.form in OF_CLASSES and width > 1 and not (shares and _are_no_shares(targets)):
+        return Kind.CLASSES, width, shares
     whole = bool((targets == targets.round()).all())
     values = Counter(targets.flatten()[:20_000].tolist())
     two = whole and set(values) <= {0, 1}
@@ -150,3 +157,10 @@ def tell_kind(targets: Tensor, outputs: Tensor, form: LossForm) -> tuple[Kind, i
     if not targets.is_floating_point() and width > 1 and targets.shape != outputs.shape:
         return Kind.CLASSES, width, False
     return (Kind.VALUES, 0, False) if targets.numel() else (Kind.UNKNOWN, 0, False)
+
+
+def _are_no_shares(targets: Tensor) -> bool:
+    """Whether most rows of targets `[M, C, …]` are no probabilities of classes: below 0, or not summing to 1."""
+    rows = targets.double()
+    odd = (rows < 0.0).any(1) | ((rows.sum(1) - 1.0).abs() > ROUNDING)
+    return bool(odd.double().mean() > 0.5)

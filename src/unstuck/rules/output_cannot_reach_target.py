@@ -159,6 +159,8 @@ def _fitting(task: Task) -> tuple[Callable[[], nn.Module] | None, ...]:
         return (nn.Sigmoid,)
     if task.output_form is OutputForm.CLASS_LOG_PROBABILITIES:
         return (lambda: nn.LogSoftmax(dim=1),)
+    if task.output_form is OutputForm.CLASS_PROBABILITIES:
+        return (lambda: nn.Softmax(dim=1),)
     if task.output_form is OutputForm.UNKNOWN and task.kind is Kind.CLASSES:
         return (lambda: nn.Softmax(dim=1), None, lambda: nn.LogSoftmax(dim=1))
     if task.output_form is OutputForm.UNKNOWN and task.kind in (Kind.BINARY, Kind.LABELS):

@@ -39,9 +39,10 @@ from torch import nn
 from torch.nn import functional
 
 from unstuck.edits.activations import append_final_activation, drop_final_activation
+from unstuck.edits.losses import binary_cross_entropy
 from unstuck.errors import RemedyError
 from unstuck.measure.layout import Layout
-from unstuck.measure.loss_form import OutputForm
+from unstuck.measure.loss_form import SIGMOID_IN_LOSS, SOFTMAX_IN_LOSS, OutputForm
 from unstuck.measure.output_reach import OutputReach
 from unstuck.measure.task import Task
 from unstuck.patients import classification, perceptron
@@ -55,15 +56,18 @@ ROUNDING: Final = Threshold(
     "1",
     "rounding of a sum of C float32 numbers: C · 6e-8 (Higham, Accuracy and Stability of Numerical Algorithms, 2002)",
 )
-IN_LOSS: Final = "cross-entropy of a softmax"
+IN_LOSS: Final = {SOFTMAX_IN_LOSS: "softmax", SIGMOID_IN_LOSS: "sigmoid"}
 OWN: Final = {OutputForm.CLASS_LOGITS: "softmax", OutputForm.BINARY_LOGITS: "sigmoid"}
 
 
 def judge(task: Task, reach: OutputReach, layout: Layout) -> Verdict:
     """Suspect where the outputs are probabilities and the loss squashes them once more."""
-    if task.loss_name == IN_LOSS:
-        twice = Evidence(Quantity("softmaxes between the last layer and the loss", 1.0 + float(reach.sums_to_one)))
-        return Verdict(Outcome.PRESENT, "The loss takes the softmax of the outputs before a cross-entropy.", (twice,))
+    if task.loss_name in IN_LOSS:
+        squashed = reach.sums_to_one or layout.last_operation == IN_LOSS[task.loss_name]
+        name = "times that outputs are squashed before the cross-entropy, which does so itself"
+        twice = Evidence(Quantity(name, 1.0 + float(squashed)))
+        sentence = f"The loss takes the {IN_LOSS[task.loss_name]} of the outputs before a cross-entropy."
+        return Verdict(Outcome.PRESENT, sentence, (twice,))
     deviation = max(abs(reach.sum_high - 1.0), abs(reach.sum_low - 1.0))
     sums = Evidence(Quantity("largest distance of a sample's sum of outputs from 1", deviation), ROUNDING)
     largest = Evidence(Quantity("largest output, the last layer driven far both ways", reach.high))
@@ -102,7 +106,9 @@ def append_softmax(setup: Setup) -> Setup:
 
 def drop_last_activation(setup: Setup, task: Task) -> Setup:
     """Leave the squashing to the loss."""
-    if task.loss_name == IN_LOSS:
+    if task.loss_name == SIGMOID_IN_LOSS:
+        return setup.with_loss(binary_cross_entropy, "binary_cross_entropy_with_logits, no sigmoid before")
+    if task.loss_name == SOFTMAX_IN_LOSS:
         return setup.with_loss(functional.cross_entropy, "cross_entropy of the outputs themselves, no softmax before")
     return drop_final_activation(setup)
 
@@ -125,6 +131,15 @@ RULE = Rule(
             lambda: classification(
                 lambda: perceptron(4, 24, 1, last=nn.Sigmoid()),
                 loss=nn.BCEWithLogitsLoss(),
+                targets=lambda labels: (labels > 0).float().unsqueeze(1),
+            ),
+            Outcome.PRESENT,
+        ),
+        Case(
+            "yes or no as logits, and a loss that takes their sigmoid before a cross-entropy with logits",
+            lambda: classification(
+                lambda: perceptron(4, 24, 1),
+                loss=lambda outputs, wanted: functional.binary_cross_entropy_with_logits(outputs.sigmoid(), wanted),
                 targets=lambda labels: (labels > 0).float().unsqueeze(1),
             ),
             Outcome.PRESENT,

@@ -10,6 +10,7 @@ from unstuck.setup.data import Data
 from unstuck.setup.randomness import isolated
 from unstuck.setup.record import Setup
 
+HIDDEN = ("loss", "loss_units", "optimizer", "output_form")
 SHOWN = ("lr", "momentum", "weight_decay", "betas", "nesterov", "alpha")
 
 
@@ -46,9 +47,7 @@ def describe(setup: Setup) -> Mapping[str, str]:
     fields.update(setup.corrections.described())
     if setup.early_stopping:
         fields["early_stopping"] = "keeps the weights of the best validation epoch"
-    fields.update(
-        {name: text for name, text in setup.described.items() if name not in ("loss", "loss_units", "optimizer")}
-    )
+    fields.update({name: text for name, text in setup.described.items() if name not in HIDDEN})
     return fields
 
 
