@@ -80,11 +80,10 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     return functional.mse_loss(outputs, targets.reshape(outputs.shape).to(outputs.dtype))
 
 
-def clipped_binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy as libraries that clip have it: outputs may be anything, shape `[]`."""
-    chance = outputs.clamp(1e-7, 1.0 - 1e-7)
+def cross_entropy_of_chances(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy of probabilities as its formula has it; NaN for outputs beyond 0 and 1, shape `[]`."""
     wanted = targets.reshape(outputs.shape).to(outputs.dtype)
-    return -(wanted * chance.log() + (1.0 - wanted) * (1.0 - chance).log()).mean()
+    return -(wanted * outputs.log() + (1.0 - wanted) * (1.0 - outputs).log()).mean()
 
 
 def gradient_size(loss: Any, outputs: Tensor, targets: Any) -> float:
