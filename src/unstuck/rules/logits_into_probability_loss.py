@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unstuck.edits.activations import append_final_activation, drop_final_activation
-from unstuck.edits.losses import cross_entropy_of_chances, given_loss, on_logits
+from unstuck.edits.losses import binary_cross_entropy, cross_entropy_of_chances, given_loss, on_logits, with_outputs_as
 from unstuck.errors import RemedyError
 from unstuck.measure.first_batch import FirstBatch
 from unstuck.measure.layout import Layout
@@ -109,10 +109,12 @@ def forget_normalisation(setup: Setup) -> Setup:
     )
 
 
-def normalise_outputs(setup: Setup, task: Task) -> Setup:
-    """Give the loss the probabilities, or their logarithms, that it takes."""
+def normalise_outputs(setup: Setup, task: Task) -> Setup | tuple[Setup, ...]:
+    """Give the loss the probabilities, or their logarithms, that it takes; or the loss the scores that it can take."""
     if task.output_form is OutputForm.PROBABILITIES:
-        return append_final_activation(setup, nn.Sigmoid())
+        name = "binary_cross_entropy_with_logits"
+        on_scores = with_outputs_as(setup, binary_cross_entropy, name, OutputForm.BINARY_LOGITS.value)
+        return append_final_activation(setup, nn.Sigmoid()), on_scores
     if task.output_form is OutputForm.CLASS_PROBABILITIES:
         return append_final_activation(setup, nn.Softmax(dim=1))
     loss = given_loss(setup)
