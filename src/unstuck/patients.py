@@ -139,6 +139,7 @@ def regression(
 def shells(
     model: ModelFactory | nn.Module = lambda: perceptron(4, 32, 32, 3),
     *,
+    loss: Any = None,
     optimizer: OptimizerFactory | None = None,
     test_inputs: Change = lambda values: values,
     rows: int = TRAINING,
@@ -151,6 +152,7 @@ def shells(
 
     Args:
         model: Makes the network.
+        loss: Cross-entropy where not given.
         optimizer: Adam at 0.01 where not given.
         test_inputs: Changes the inputs of the test split.
         rows: Number of training samples.
@@ -171,7 +173,7 @@ def shells(
     given = torch.where(is_wrong, (labels[:TRAINING] + 1) % 3, labels[:TRAINING])
     train = {"train": (values[:rows], given[:rows])}
     samples = (values, labels)
-    loss = nn.CrossEntropyLoss()
+    loss = loss or nn.CrossEntropyLoss()
     return _setup(model, loss, optimizer, samples, test_inputs, epochs, batch_size, {**train, **others})
 
 

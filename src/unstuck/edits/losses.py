@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,11 +11,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from unstuck.edits.activations import drop_final_activation
+from unstuck.edits.passes import sample
 from unstuck.edits.structure import final_activation_of
 from unstuck.edits.tracing import trace
 from unstuck.errors import RemedyError
+from unstuck.loop.stages import forward_backward
 from unstuck.setup import Setup
+from unstuck.setup.randomness import isolated, one_thread
 from unstuck.setup.record import Loss
+
+GRADIENT_SAMPLES: Final = 64
+"""Samples that the size of a gradient is taken from."""
 
 OUTPUT_FORM: Final = "output_form"
 """Field of `Setup.described`: what the outputs have become, where a change of the loss makes them something else."""
@@ -86,9 +93,40 @@ def cross_entropy_of_chances(outputs: Tensor, targets: Tensor) -> Tensor:
     return -(wanted * outputs.log() + (1.0 - wanted) * (1.0 - outputs).log()).mean()
 
 
-def gradient_size(loss: Any, outputs: Tensor, targets: Any) -> float:
-    """Norm of a loss's gradient with respect to the outputs `[N, …]`."""
-    with torch.enable_grad():
-        leaf = outputs.detach().clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(loss(leaf, targets), leaf)
-    return float(gradient.double().norm())
+def absolute_error_to_one_hot(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean absolute error of outputs `[N, C, …]` to class numbers or one-hot targets, shape `[]`."""
+    labels = class_labels(outputs, targets)
+    hot = functional.one_hot(labels, outputs.shape[1]).movedim(-1, 1)
+    return functional.l1_loss(outputs, hot.to(outputs.dtype))
+
+
+def with_gradient_like(changed: Setup, given: Setup) -> Setup:
+    """A set-up whose loss is scaled so that training starts with a gradient of the size that another's has.
+
+    Args:
+        changed: Has another loss.
+        given: The yardstick, of which `changed` was made.
+
+    Returns:
+        `changed` with a factor before its loss; as it is where either gradient is zero or not finite.
+    """
+    loss = given_loss(changed)
+    sizes = gradient_size(given), gradient_size(changed)
+    if not all(math.isfinite(size) and size > 0.0 for size in sizes):
+        return changed
+    factor = sizes[0] / sizes[1]
+
+    def scaled(outputs: Any, targets: Any) -> Tensor:
+        return factor * loss(outputs, targets)
+
+    return changed.with_loss(scaled, f"{factor:.3g} · {changed.described.get('loss', 'loss')}")
+
+
+def gradient_size(setup: Setup) -> float:
+    """Norm of the gradient of all weights at the start, on a few training samples."""
+    with isolated(setup.seed), one_thread(), torch.enable_grad():
+        own, model, _ = setup.fresh()
+        batch = sample(own, GRADIENT_SAMPLES)
+        forward_backward(own, model, batch)
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        return math.sqrt(sum(float(gradient.double().square().sum()) for gradient in gradients))
