@@ -48,8 +48,10 @@ class Figures:
     false_alarms: Share
     wrong_confident: Share
     cured: Share
+    solved: Share
     randomly_cured: Share
     most_frequent: Share
+    healthy_shortfall: float
     seconds_median: float
     seconds_95: float
     first_finding_95: float
@@ -75,10 +77,14 @@ def figures(outcomes: Sequence[Outcome]) -> Figures:
             bool(outcome.confirmed) and outcome.confirmed[0] not in outcome.truth for outcome in counted
         ),
         cured=share(outcome.closed >= CURED for outcome in sick if math.isfinite(outcome.closed)),
+        solved=share(outcome.solved for outcome in sick),
         randomly_cured=share(
             outcome.random_closed >= CURED for outcome in sick if math.isfinite(outcome.random_closed)
         ),
         most_frequent=share(bool(frequent) and frequent[0][0] in outcome.truth for outcome in sick),
+        healthy_shortfall=max(
+            (o.shortfall for o in healthy if not o.named and o.shortfall == o.shortfall), default=math.nan
+        ),
         seconds_median=float(np.median(seconds)) if seconds else math.nan,
         seconds_95=float(np.quantile(seconds, 0.95)) if seconds else math.nan,
         first_finding_95=float(np.quantile(first, 0.95)) if first else math.nan,
@@ -89,7 +95,7 @@ def confusion(outcomes: Sequence[Outcome]) -> dict[str, Counter[str]]:
     """True cause → how often each was named first ("none" where nothing was)."""
     table: dict[str, Counter[str]] = {}
     for outcome in outcomes:
-        if outcome.skipped:
+        if outcome.skipped or outcome.group == "pair":  # either of a pair is right
             continue
         truth = outcome.truth[0] if outcome.truth else "healthy"
         if outcome.top1:

@@ -6,27 +6,20 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import torch
-from torch import Tensor
-
 import unstuck
-from bench.cases import SICK, Case, cases
+from bench.cases import Case, cases
+from bench.yardstick import HARMFUL, Yardstick
 from unstuck.errors import RemedyError, UnstuckError
 from unstuck.examine import Examination
-from unstuck.loop import Run
-from unstuck.measure.best_constant import BestConstant
 from unstuck.measure.preparation import Allowance, Prepared
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.scores import split_score
-from unstuck.measure.task import Task
 from unstuck.report import FAMILY_BRANCH, Report
 from unstuck.rules import load
 from unstuck.setup import Setup
 from unstuck.trials import apply_remedy
 
 BUDGET = 60.0
-HARMFUL = 0.1
-"""Share of the twin's span by which a fault must hurt to count as one; as for what a report calls large."""
 CURED = 0.8
 """Share of the gap to the healthy twin that a cure must close."""
 
@@ -50,8 +43,17 @@ class Outcome:
     """Likewise for the best of random remedies at the same number of trainings."""
     seconds: float = math.nan
     first_finding: float | None = None
+    shortfall: float = math.nan
+    """By how much the run as given falls short of the best comparison, as a share of the span."""
     sentence: str = ""
     unchecked: tuple[str, ...] = ()
+    proven: tuple[str, ...] = ()
+    """Every cause that any round of the treatment proved."""
+
+    @property
+    def solved(self) -> bool:
+        """Whether every true cause was found in some round, and the cure works."""
+        return set(self.truth) <= set(self.proven) and self.closed >= CURED
 
     @property
     def top1(self) -> bool:
@@ -72,64 +74,6 @@ class Outcome:
         return not self.truth and bool(self.named)
 
 
-def _no_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    return torch.tensor(math.inf)
-
-
-class Yardstick:
-    """Scores set-ups as the healthy twin is scored.
-
-    By the task's own error where that tells the two apart, else by the twin's loss.
-    """
-
-    def __init__(self, twin: Setup, sick: Setup) -> None:
-        examination = Examination(twin)
-        task = examination.get(Task)
-        self.task = None if isinstance(task, Unmeasured) else task
-        self.twin = twin
-        self.split = "test" if twin.test is not None else "validation" if twin.validation is not None else "train"
-        self.well, self.ill = self.scores(twin), self.scores(sick)
-        constant = examination.get(BestConstant)
-        name = {"test": "test_loss", "validation": "held_out_loss", "train": "training_loss"}[self.split]
-        self.constant: float | None = getattr(constant, name, None)
-        self.by_error = self.ill[1] - self.well[1] >= HARMFUL
-
-    def scores(self, setup: Setup) -> tuple[float, float]:
-        """Loss and error of a set-up, trained once from its own seed."""
-        return self.scores_of(setup, unstuck.fit(setup))
-
-    def scores_of(self, setup: Setup, run: Run) -> tuple[float, float]:
-        """Loss and error of a trained set-up; where the twin's loss cannot take its outputs, only the error counts."""
-        data = getattr(setup, self.split)
-        try:
-            score = split_score(self.twin, self.task, setup, run.model, data)
-        except UnstuckError:
-            score = split_score(replace(self.twin, loss=_no_loss), self.task, setup, run.model, data)
-        return score.loss, score.error
-
-    def gap(self) -> float:
-        """How much the fault hurts, relative to the twin."""
-        return self.closed_by(self.well, whole=False)
-
-    def closed(self, setup: Setup) -> float:
-        """Share of the gap that a changed set-up closes."""
-        return self.closed_by(self.scores(setup), whole=True)
-
-    def closed_by(self, scores: tuple[float, float], whole: bool) -> float:
-        position = 1 if self.by_error else 0
-        ill, well, reached = self.ill[position], self.well[position], scores[position]
-        worst = 2.0 if self.by_error else 10.0 * max(well, 0.1)
-        ill, reached = (
-            min(ill, worst) if ill == ill else worst,
-            min(reached, worst) if reached == reached else worst,
-        )
-        if whole:
-            return (ill - reached) / max(ill - well, 1e-9)
-        # As a share of the span from the best constant down, as in a report.
-        span = 1.0 if self.by_error else (abs(ill) if self.constant is None else self.constant - well)
-        return (ill - well) / max(span, 1e-9)
-
-
 def examine(id: str, floor: bool = True) -> Outcome:
     """Examine, treat and score one patient."""
     case = cases()[id]
@@ -138,23 +82,27 @@ def examine(id: str, floor: bool = True) -> Outcome:
         setup = case.patient()
     except RemedyError as reason:
         return replace(blank, skipped=f"does not fit: {reason}")
-    yardstick = None
-    if case.twin is not None:
-        yardstick = Yardstick(case.twin(), setup)
-        if yardstick.gap() < HARMFUL:
-            return replace(blank, skipped=f"does no harm here (gap {yardstick.gap():.2f})")
-    if case.group not in SICK:
+    if case.twin is None:
         return _told(blank, unstuck.diagnose(setup, budget=BUDGET))
+    yardstick = Yardstick(case.twin(), setup)
+    gap = yardstick.gap()
+    if gap < HARMFUL and not _is_sick_unharmed(case):
+        return replace(blank, skipped=f"does no harm here (gap {gap:.2f})")
     cure = unstuck.treat(setup, budget=2.0 * BUDGET)
-    outcome = _told(blank, cure.steps[0])
-    assert yardstick is not None
-    if not _curable(case):
+    proven = (f.rule.code for report in cure.steps for f in report.findings if f.status.value == "confirmed")
+    outcome = replace(_told(blank, cure.steps[0]), proven=tuple(dict.fromkeys(proven)))
+    if gap < HARMFUL or not _curable(case):
         return outcome
     outcome = replace(outcome, closed=yardstick.closed(cure.setup) if cure.setup is not setup else 0.0)
     if floor:
         trainings = max(1, cure.steps[0].cost.trainings)
         outcome = replace(outcome, random_closed=_random(case, setup, yardstick, trainings))
     return outcome
+
+
+def _is_sick_unharmed(case: Case) -> bool:
+    """Whether the fault is a property of the data or the program itself, whatever it does to the loss."""
+    return all(rule.evidence_suffices for rule in load() if rule.code in case.truth)
 
 
 def _curable(case: Case) -> bool:
@@ -171,6 +119,7 @@ def _told(outcome: Outcome, report: Report) -> Outcome:
         error=report.error,
         seconds=report.cost.seconds,
         first_finding=report.cost.first_finding,
+        shortfall=report.questions[0].quantity.value if report.questions else math.nan,
         sentence=report.sentence,
         unchecked=tuple(unchecked.subject for unchecked in report.unchecked),
     )
@@ -218,6 +167,6 @@ def plain(outcome: Outcome) -> dict[str, Any]:
 def restored(values: dict[str, Any]) -> Outcome:
     """From JSON."""
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    for name in ("closed", "random_closed", "seconds"):
-        values[name] = math.nan if values[name] is None else values[name]
+    for name in ("closed", "random_closed", "seconds", "shortfall"):
+        values[name] = math.nan if values.get(name) is None else values[name]
     return Outcome(**values)

@@ -19,8 +19,10 @@ ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("false alarms on healthy patients", lambda f: str(f.false_alarms)),
     ("wrong cause called proven", lambda f: str(f.wrong_confident)),
     ("cure closes ≥ 80 % of the gap to the twin", lambda f: str(f.cured)),
+    ("all causes proven in some round, and cured", lambda f: str(f.solved)),
     ("floor: random remedies, as many trainings", lambda f: str(f.randomly_cured)),
     ("floor: always the most frequent cause", lambda f: str(f.most_frequent)),
+    ("largest shortfall of a healthy patient (0.1 counts as large)", lambda f: f"{f.healthy_shortfall:.3f}"),
     ("seconds a diagnosis, median", lambda f: f"{f.seconds_median:.1f}"),
     ("seconds a diagnosis, 95 %", lambda f: f"{f.seconds_95:.1f}"),
     ("seconds to the first suspicion, 95 %", lambda f: f"{f.first_finding_95:.1f}"),
@@ -31,10 +33,10 @@ def groups(outcomes: Sequence[Outcome]) -> dict[str, Figures]:
     """The figures in all, and of each group of sick patients with all healthy ones."""
     healthy = [outcome for outcome in outcomes if not outcome.truth]
     found = {"all": figures(outcomes)}
-    for group in ("program", "injected"):
+    for group, name in {"program": "real programs", "injected": "injected faults", "pair": "pairs of faults"}.items():
         sick = [outcome for outcome in outcomes if outcome.group == group]
         if sick:
-            found[{"program": "real programs", "injected": "injected faults"}[group]] = figures([*sick, *healthy])
+            found[name] = figures([*sick, *healthy])
     return found
 
 
@@ -46,7 +48,7 @@ def per_rule(outcomes: Sequence[Outcome]) -> list[tuple[str, str, Figures, int]]
         own = [
             outcome
             for outcome in outcomes
-            if outcome.truth[:1] == (code,) or (outcome.top1 and outcome.named[0] == code)
+            if outcome.group != "pair" and (outcome.truth[:1] == (code,) or (outcome.top1 and outcome.named[0] == code))
         ]
         accused = sum(code in outcome.named for outcome in outcomes if not outcome.truth and not outcome.skipped)
         rows.append((code, _name(code), figures(own), accused))

@@ -1,0 +1,156 @@
+"""Which faults do harm on which bases, alone and two at once, so that only patients that are sick are diagnosed.
+
+python -m bench.injected ['OPT*']    measures what is not known yet, and anew what matches; writes injected.json
+"""
+
+import fnmatch
+import itertools
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from bench.bases import BASES
+from bench.yardstick import HARMFUL, Yardstick
+from unstuck import Setup
+from unstuck.errors import UnstuckError
+from unstuck.rule import Aim, Rule
+from unstuck.rules import load
+
+ESTABLISHED = Path(__file__).parent / "injected.json"
+MOST_BASES = 5
+"""Bases a fault that counts: enough to see a rule fail, few enough to examine every rule."""
+PAIRS = 80
+TAKES_AWAY = ("DAT006", "GEN001")
+"""Rules whose fault takes samples or targets away that no remedy brings back."""
+BETWEEN = " + "
+
+Codes = tuple[str, ...]
+Harm = float | str
+"""Share of the twin's span that is lost, or why there is no such patient."""
+
+
+def sick(codes: Codes, base: Callable[[], Setup]) -> Setup:
+    """A base with one fault, or with several on top of each other.
+
+    Raises:
+        RemedyError: If a fault does not fit.
+    """
+    setup = base()
+    for code in codes:
+        fault = _rules()[code].fault
+        assert fault is not None
+        setup = fault(setup)
+    return setup
+
+
+def healthy_twin(codes: Codes, base: Callable[[], Setup]) -> Setup:
+    """The base itself; for a fault that takes samples away, which no remedy brings back, the base on what is left.
+
+    That twin stops at its best validation epoch: as well as the same network can do on those samples.
+    """
+    if not set(codes) & set(TAKES_AWAY):
+        return base()
+    return replace(base(), train=sick(codes, base).train, early_stopping=True)
+
+
+def chosen() -> list[tuple[Codes, str]]:
+    """Faults with their bases that the benchmark examines: a fixed random few a rule, and the pairs."""
+    known = established()
+    found: list[tuple[Codes, str]] = []
+    for code in _rules():
+        fitting = [name for name in _bases() if _counts((code,), known.get(key((code,), name), 0.0))]
+        random.Random(code).shuffle(fitting)
+        found += [((code,), name) for name in fitting[:MOST_BASES]]
+    return found + [(codes, name) for codes, name in pairs() if _counts(codes, known.get(key(codes, name), 0.0))]
+
+
+def pairs() -> list[tuple[Codes, str]]:
+    """Two faults at once, each of which does harm alone on that base; every rule about equally often."""
+    known, seen = established(), Counter[str]()
+    single = {rule for rule in _rules().values() if rule.aim is Aim.TRAINING and not rule.evidence_suffices}
+    possible = [
+        ((one.code, other.code), name)
+        for name in _bases()
+        for one, other in itertools.combinations([rule for rule in _rules().values() if rule in single], 2)
+        if all(_counts((rule.code,), known.get(key((rule.code,), name), 0.0)) for rule in (one, other))
+        and not isinstance(known.get(key((one.code, other.code), name), 0.0), str)
+    ]
+    random.Random(0).shuffle(possible)
+    found: list[tuple[Codes, str]] = []
+    while possible and len(found) < PAIRS:
+        rarest = min(possible, key=lambda pair: sum(seen[code] for code in pair[0]) + seen[pair[1]] / len(_bases()))
+        possible = [pair for pair in possible if pair[0] != rarest[0]]
+        seen.update([*rarest[0], rarest[1]])
+        found.append(rarest)
+    return found
+
+
+def key(codes: Codes, base: str) -> str:
+    """How a patient is called."""
+    return f"{BETWEEN.join(codes)}/{base}"
+
+
+@cache
+def established() -> dict[str, Harm]:
+    """What was measured."""
+    found: dict[str, Harm] = json.loads(ESTABLISHED.read_text()) if ESTABLISHED.exists() else {}
+    return found
+
+
+def _counts(codes: Codes, harm: Harm) -> bool:
+    """Whether a patient is sick; a fault that is a property of the data or the program itself need do no harm."""
+    if isinstance(harm, str):
+        return False
+    return harm >= HARMFUL or all(_rules()[code].evidence_suffices for code in codes)
+
+
+@cache
+def _rules() -> dict[str, Rule]:
+    return {rule.code: rule for rule in load() if rule.fault is not None}
+
+
+@cache
+def _bases() -> dict[str, Callable[[], Setup]]:
+    return {base.name: base.setup for base in BASES}
+
+
+def harm(codes: Codes, name: str) -> Harm:
+    """Train the healthy and the sick one once each."""
+    base = _bases()[name]
+    try:
+        patient = sick(codes, base)
+        return round(Yardstick(healthy_twin(codes, base), patient).gap(), 3)
+    except UnstuckError as reason:
+        return f"does not fit: {str(reason).splitlines()[0]}"
+
+
+def _wanted(pattern: str) -> Iterator[tuple[Codes, str]]:
+    for code, name in itertools.product(_rules(), _bases()):
+        if key((code,), name) not in established() or fnmatch.fnmatch(code, pattern):
+            yield (code,), name
+
+
+def main() -> None:
+    pattern = sys.argv[1] if len(sys.argv) > 1 else ""
+    known = established()
+    for stale in set(known) - {key((code,), name) for code in _rules() for name in _bases()}:
+        if not set(stale.partition("/")[0].split(BETWEEN)) <= set(_rules()):
+            del known[stale]
+    for codes, name in _wanted(pattern):
+        known[key(codes, name)] = harm(codes, name)
+        print(key(codes, name), known[key(codes, name)], flush=True)
+        ESTABLISHED.write_text(json.dumps(dict(sorted(known.items())), indent=0) + "\n")
+    while missing := [(codes, name) for codes, name in pairs() if key(codes, name) not in known]:
+        for codes, name in missing:  # those that do not fit make room for others
+            known[key(codes, name)] = harm(codes, name)
+            print(key(codes, name), known[key(codes, name)], flush=True)
+            ESTABLISHED.write_text(json.dumps(dict(sorted(known.items())), indent=0) + "\n")
+
+
+if __name__ == "__main__":
+    main()
