@@ -1,7 +1,8 @@
-"""Fewer training samples, and wrong targets among them: what makes a network learn by heart."""
+"""Changes to the samples: fewer of them, other targets, other rows of a split."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -9,11 +10,57 @@ import torch
 from torch import Tensor
 
 from unstuck.errors import RemedyError
-from unstuck.setup import Setup, StackedData
+from unstuck.setup import Data, Setup, StackedData
 from unstuck.setup.batch import replace_targets, split_batch
 
 SEED: Final = 0
 """Seeds which samples are kept and which targets are changed: the same for every run."""
+
+
+def every_split(setup: Setup, change: Callable[[Data], Data]) -> Setup:
+    """The set-up with training, validation and test split changed alike."""
+    return replace(
+        setup,
+        train=change(setup.train),
+        validation=None if setup.validation is None else change(setup.validation),
+        test=None if setup.test is None else change(setup.test),
+    )
+
+
+def in_memory(data: Data) -> StackedData:
+    """A split whose samples can be singled out.
+
+    Args:
+        data: The split.
+
+    Returns:
+        The same.
+
+    Raises:
+        RemedyError: If they are not held in memory.
+    """
+    if not isinstance(data, StackedData):
+        raise RemedyError("the samples come from a loader, so none can be singled out")
+    return data
+
+
+def only(data: Data, kept: Tensor) -> StackedData:
+    """The samples of a split that are to be kept.
+
+    Args:
+        data: The split.
+        kept: One truth value a sample, shape `[N]`.
+
+    Returns:
+        The rest, in the same order.
+
+    Raises:
+        RemedyError: If the samples are not held in memory, or fewer than half of them are kept.
+    """
+    rows = in_memory(data)
+    if 2 * int(kept.sum()) < rows.size:
+        raise RemedyError(f"only {int(kept.sum())} of {rows.size} samples would be left")
+    return rows.subset(kept.nonzero().flatten())
 
 
 def fewer_samples(setup: Setup, share: float, least: int) -> Setup:
@@ -30,7 +77,7 @@ def fewer_samples(setup: Setup, share: float, least: int) -> Setup:
     Raises:
         RemedyError: If the samples are not held in memory, or there are too few.
     """
-    train = _stacked(setup)
+    train = in_memory(setup.train)
     kept = max(least, round(share * train.size))
     if kept >= train.size:
         raise RemedyError(f"{train.size} training samples are too few to leave some out")
@@ -54,18 +101,12 @@ def with_wrong_targets(setup: Setup, share: float, noise: float) -> Setup:
     Raises:
         RemedyError: If the samples are not held in memory, or the targets are no tensor.
     """
-    train = _stacked(setup)
+    train = in_memory(setup.train)
 
     def change(samples: Any) -> Any:
         return replace_targets(samples, _wrong(split_batch(samples)[2], share, noise))
 
     return replace(setup, train=train.mapped(change))
-
-
-def _stacked(setup: Setup) -> StackedData:
-    if not isinstance(setup.train, StackedData):
-        raise RemedyError("the training samples come from a loader, so none can be singled out")
-    return setup.train
 
 
 def _wrong(targets: Any, share: float, noise: float) -> Tensor:

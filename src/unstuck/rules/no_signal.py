@@ -149,5 +149,6 @@ RULE = Rule(
         ),
     ),
     aim=Aim.HELD_OUT,
+    explained_by=("SET014",),
     evidence_suffices=True,
 )
