@@ -17,8 +17,8 @@ the same set-up for 3, 10 and 30 times as many epochs, as far as the time allows
 lower on the training data and on held-out data by at least a tenth of the span.
 
 ## Remedy
-Train for more epochs: the smallest multiple that does nearly as well as the longest that was tried. A schedule that is
-counted in epochs has to be stretched with them.
+Train for more epochs: the smallest multiple that does nearly as well as the longest that was tried. A schedule is
+stretched with them, so that the rate takes the same course over the longer run.
 
 ## When to leave it
 Training loss that creeps down while the held-out loss has turned calls for no more epochs. A run that is cut short on
@@ -39,6 +39,7 @@ from dataclasses import replace
 from typing import Final
 
 from unstuck import patients
+from unstuck.edits.schedule import with_epochs_times
 from unstuck.errors import RemedyError
 from unstuck.measure.course import FLAT, Course
 from unstuck.measure.history import History
@@ -115,7 +116,7 @@ def train_longer(setup: Setup, history: History, allowance: Allowance) -> tuple[
     factors = [factor for factor in FACTORS if factor * seconds <= allowance.run_seconds]
     if not factors or history.record.stopped == "time":
         raise RemedyError("a run with three times as many epochs takes longer than the budget allows")
-    return tuple(replace(setup, epochs=factor * setup.epochs) for factor in factors)
+    return tuple(with_epochs_times(setup, factor) for factor in factors)
 
 
 RULE = Rule(
@@ -137,5 +138,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "DAT006", "SET002", "SET006", "OPT006"),
+    explained_by=("DAT001", "DAT002", "DAT006", "SET002", "SET006", "OPT006", "OPT013"),
 )
