@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import Any, Protocol, final
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -19,6 +19,13 @@ from unstuck.errors import RemedyError
 from unstuck.setup import Batch, Edit, Setup
 from unstuck.setup.batch import split_batch
 from unstuck.setup.record import Forward
+
+
+class Plan(Protocol):
+    """Which calls are answered, and how."""
+
+    def mode(self) -> TorchFunctionMode:
+        """What answers them while it is active, from its start on."""
 
 
 @final
@@ -37,6 +44,10 @@ class Interception:
     only: frozenset[int] | None = None
     spared: frozenset[int] = frozenset()
     replacement: Callable[[Tensor], Tensor] | None = None
+
+    def mode(self) -> TorchFunctionMode:
+        """Counts from the first call on."""
+        return _Intercepting(self)
 
 
 @final
@@ -62,16 +73,16 @@ class _Intercepting(TorchFunctionMode):
 class _Around:
     """Two hooks that put a mode around a module's forward, also where that forward raises."""
 
-    plan: Interception
-    open: list[_Intercepting] = field(default_factory=list)
+    plan: Plan
+    open: list[TorchFunctionMode] = field(default_factory=list)
 
     def enter(self, module: nn.Module, inputs: Any) -> None:
-        mode = _Intercepting(self.plan)
-        mode.__enter__()  # type: ignore[no-untyped-call]
+        mode = self.plan.mode()
+        mode.__enter__()
         self.open.append(mode)
 
     def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self.open.pop().__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        self.open.pop().__exit__(None, None, None)
 
 
 @final
@@ -80,11 +91,11 @@ class _Forward:
     """A user's `forward` with a mode around it and an activation behind it."""
 
     inner: Forward | None
-    plan: Interception | None = None
+    plan: Plan | None = None
     behind: Callable[[Any], Any] | None = None
 
     def __call__(self, model: nn.Module, batch: Batch) -> Any:
-        with nullcontext() if self.plan is None else _Intercepting(self.plan):
+        with nullcontext() if self.plan is None else self.plan.mode():
             if self.inner is not None:
                 outputs = self.inner(model, batch)
             else:
@@ -93,7 +104,7 @@ class _Forward:
         return outputs if self.behind is None else self.behind(outputs)
 
 
-def intercept(model: nn.Module, plan: Interception) -> nn.Module:
+def intercept(model: nn.Module, plan: Plan) -> nn.Module:
     """Answer calls inside a model's forward.
 
     A mode that comes later is entered first and left last, so that it sees what the earlier ones let through,

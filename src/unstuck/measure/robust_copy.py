@@ -99,6 +99,9 @@ def race(prepared: Prepared, setup: Setup, task: Task | None, steps: int, second
         except UnstuckError as error:
             failures.append(str(error))
             continue
+        if candidate is None:  # which says nothing of what the model can do
+            failures.append(f"start {start}: its loss or its weights ended in NaN or infinity")
+            continue
         if best is None or _order(candidate.scores) < _order(best.scores):
             best = candidate
         if time.monotonic() > deadline or _is_perfect(best.scores):
@@ -169,7 +172,8 @@ def clipped_adam(parameters: list[nn.Parameter], rate: float) -> Optimizer:
 
 def _race_rates(
     prepared: Prepared, setup: Setup, task: Task | None, steps: int, start: str, deadline: float
-) -> RobustCopy:
+) -> RobustCopy | None:
+    """The best copy from one start, None where it ended in no finite numbers."""
     batch_size = min(64, max(setup.train.batch_size, 16))
     setup = replace(setup, train=setup.train.with_batch_size(batch_size), validation=prepared.held_out)
     per_epoch = max(1, setup.train.batches_per_epoch or 100)
@@ -186,6 +190,10 @@ def _race_rates(
     final_setup = robust(setup, rate, epochs)
     run = fit(final_setup, seconds=max(0.5, deadline - time.monotonic()))
     scores = scores_of(prepared, task, final_setup, run.model)
+    if not math.isfinite(_order(scores)) or not all(
+        bool(torch.isfinite(weight).all()) for weight in run.model.parameters()
+    ):
+        return None
     recipe = f"Adam, rate {rate:g}, standardised inputs, start {start}"
     return RobustCopy(scores, recipe, rate, len(run.losses), start)
 

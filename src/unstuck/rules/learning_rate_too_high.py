@@ -2,8 +2,8 @@
 
 ## What it checks
 Whether single steps move the weights so far that the loss is thrown about or driven up instead of down. Three signs
-raise the suspicion: the loss became infinite or NaN, one step changed the weights by a tenth of their own size, or
-the loss rose above its start while the weights moved fast.
+raise the suspicion: the loss became infinite or NaN (unless a single operation broke on ordinary numbers), one step
+changed the weights by a tenth of their own size, or the loss rose above its start while the weights moved fast.
 
 ## Why it hurts
 A gradient only tells the slope where it was taken. A step that goes further than the surface keeps that slope lands on
@@ -44,6 +44,8 @@ import torch
 
 from unstuck import patients
 from unstuck.measure.course import Course
+from unstuck.measure.numerical_failure import NumericalFailure
+from unstuck.measure.protocol import Unmeasured
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
@@ -70,14 +72,18 @@ RISE: Final = Threshold(
 FACTORS: Final = (3, 10, 30, 100, 300, 1000)
 
 
-def judge(course: Course) -> Verdict:
+def judge(course: Course, failure: NumericalFailure | Unmeasured) -> Verdict:
     """Suspect steps that leap, or a loss that rises while the weights move fast."""
     largest = Quantity("largest update of the weights in one step / weights", course.largest_update, LEAP.unit)
     leap = Evidence(largest, LEAP)
-    if course.non_finite_at >= 0:
+    local = isinstance(failure, NumericalFailure) and failure.began_there
+    if course.non_finite_at >= 0 and not (local and _is_quiet(course)):
         step = Quantity("step at which the loss was no longer a number", float(course.non_finite_at), "steps")
         sentence = f"The loss was no longer a finite number after {course.non_finite_at} steps."
         return Verdict(Outcome.PRESENT, sentence, (Evidence(step), leap))
+    if course.non_finite_at >= 0:
+        sentence = "The loss ended in no number, but one operation broke on ordinary numbers: no step leapt before it."
+        return Verdict(Outcome.ABSENT, sentence, (leap,))
     if math.isnan(course.largest_update):
         return Verdict(Outcome.UNDECIDED, "No update of the weights was seen.", (leap,))
     if course.largest_update >= LEAP.value:
@@ -94,6 +100,11 @@ def judge(course: Course) -> Verdict:
         return Verdict(Outcome.PRESENT, sentence, (rise, fast))
     sentence = f"No step changed the weights by more than {course.largest_update:.1%} of their size."
     return Verdict(Outcome.ABSENT, sentence, (leap, rise))
+
+
+def _is_quiet(course: Course) -> bool:
+    """Whether the weights moved as they do in sound runs up to the end."""
+    return not course.largest_update >= LEAP.value
 
 
 def raise_rate(setup: Setup) -> Setup:
