@@ -148,7 +148,7 @@ def _gaussian(rows: Tensor) -> Tensor:
 
 
 def _target_kernel(targets: Any) -> Tensor:
-    rows = targets.reshape(len(targets), -1)[:, :WIDEST].double()
+    rows: Tensor = targets.reshape(len(targets), -1)[:, :WIDEST].double()
     if not targets.is_floating_point():
         return (rows[:, None, :] == rows[None]).double().mean(2)
     return _gaussian(rows.nan_to_num(0.0, 0.0, 0.0))

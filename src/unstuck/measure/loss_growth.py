@@ -75,5 +75,5 @@ def _pull(setup: Setup, outputs: Any, batch: Batch) -> Tensor:
         loss = compute_loss(setup, leaf, batch)
         if not loss.requires_grad:
             raise NotMeasurable("the loss does not depend on the outputs through differentiable operations")
-        (gradient,) = torch.autograd.grad(loss, leaf)
+        gradient: Tensor = torch.autograd.grad(loss, leaf)[0]
     return gradient.double()
