@@ -33,7 +33,7 @@ def corrected(setup: Setup, model: nn.Module, optimizer: Optimizer) -> Iterator[
         if wanted.clear_gradients or wanted.in_order:
             optimizer.zero_grad()
         if wanted.schedule_by_epoch:
-            around.enter_context(_schedule_held(setup.train.batches_per_epoch or 1))
+            around.enter_context(scheduler_calls(_last_of(setup.train.batches_per_epoch or 1)))
         if wanted.in_order:
             around.enter_context(_stepping_last(model, optimizer))
         if wanted.keep_graph:
@@ -83,7 +83,41 @@ def _replaced(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[N
             object.__setattr__(owner, name, own)
 
 
-def scheduler_kinds() -> Iterator[type[LRScheduler]]:
+@contextmanager
+def scheduler_calls(pass_on: Callable[[LRScheduler], bool]) -> Iterator[None]:
+    """Ask about every call of a scheduler's `step` inside; those of the parts of a composed one go with it.
+
+    The classes are changed, since which scheduler a user's step holds, or makes, is its own affair; they are put back
+    on leaving.
+
+    Args:
+        pass_on: Says whether a call is carried out.
+    """
+    open_calls: list[LRScheduler] = []
+
+    def asking(original: Callable[..., Any]) -> Callable[..., Any]:
+        def step(scheduler: LRScheduler, *arguments: Any, **named: Any) -> Any:
+            if not open_calls and not pass_on(scheduler):
+                return None
+            open_calls.append(scheduler)
+            try:
+                return original(scheduler, *arguments, **named)
+            finally:
+                open_calls.pop()
+
+        return step
+
+    originals = {kind: vars(kind)["step"] for kind in _scheduler_kinds()}
+    for kind, original in originals.items():
+        kind.step = asking(original)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for kind, original in originals.items():
+            kind.step = original  # type: ignore[method-assign]
+
+
+def _scheduler_kinds() -> Iterator[type[LRScheduler]]:
     """The classes of schedulers that have a `step` of their own."""
     stack, seen = [LRScheduler], {LRScheduler}
     while stack:
@@ -95,38 +129,15 @@ def scheduler_kinds() -> Iterator[type[LRScheduler]]:
         stack.extend(new)
 
 
-@contextmanager
-def _schedule_held(batches_per_epoch: int) -> Iterator[None]:
-    """Let only the last of an epoch's calls of `scheduler.step` through.
+def _last_of(batches_per_epoch: int) -> Callable[[LRScheduler], bool]:
+    """Whether a call of `scheduler.step` is the last of an epoch; the scheduler, private to the run, keeps count."""
 
-    Inside a composed scheduler the calls of its parts are let through with it.
-    """
-    open_calls: list[LRScheduler] = []
+    def is_last(scheduler: LRScheduler) -> bool:
+        calls = vars(scheduler).get("_calls_this_epoch", 0) + 1
+        vars(scheduler)["_calls_this_epoch"] = calls % batches_per_epoch
+        return calls == batches_per_epoch
 
-    def held(original: Callable[..., Any]) -> Callable[..., Any]:
-        def step(scheduler: LRScheduler, *arguments: Any, **named: Any) -> Any:
-            if not open_calls:
-                calls = vars(scheduler).get("_calls_held", 0) + 1
-                vars(scheduler)["_calls_held"] = calls % batches_per_epoch
-                if calls < batches_per_epoch:
-                    return None
-            open_calls.append(scheduler)
-            try:
-                return original(scheduler, *arguments, **named)
-            finally:
-                open_calls.pop()
-
-        return step
-
-    # On the classes: which scheduler a step holds, or makes, is its own affair.
-    originals = {kind: vars(kind)["step"] for kind in scheduler_kinds()}
-    for kind, original in originals.items():
-        kind.step = held(original)  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        for kind, original in originals.items():
-            kind.step = original  # type: ignore[method-assign]
+    return is_last
 
 
 @final

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,6 +62,8 @@ class FirstSteps:
             first backward pass after the step before it, shape `[steps]`; the first is 0.
         gradient_norms: Norm of the gradient that each step used, shape `[steps]`.
         raw_norms: Norm of what the backward passes since the step before have given, shape `[steps]`.
+        late_norm: Norm of the gradient at the end of a call over that which its optimizer step used, the median of
+            calls that leave a gradient behind; NaN where none does. Below 1, it was clipped after the step.
         layers: What became of each layer with trainable parameters.
         foreign: Tensors in the optimizer that are no parameters of the model.
         unregistered: Names of layers that get a gradient and that the model keeps where `parameters()` does not find
@@ -77,6 +81,7 @@ class FirstSteps:
     stale_shares: tuple[float, ...]
     gradient_norms: tuple[float, ...]
     raw_norms: tuple[float, ...]
+    late_norm: float
     layers: tuple[LayerConduct, ...]
     foreign: int
     unregistered: tuple[str, ...]
@@ -110,6 +115,7 @@ class FirstSteps:
             stale_shares=tuple(ledger.shares),
             gradient_norms=tuple(ledger.norms),
             raw_norms=tuple(ledger.raw_norms),
+            late_norm=statistics.median(ledger.late) if ledger.late else math.nan,
             layers=_conduct(model, optimizer, ledger, moved),
             foreign=sum(id(each) not in known for each in held(optimizer)),
             unregistered=tuple(kept_apart),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from unstuck.loop.norms import norm
 from unstuck.setup.source import calling_line
 
 CLEAR: Final = "zero_grad"
@@ -31,7 +32,8 @@ class Ledger:
         raw_norms: Norm of what the backward passes since the step before have given.
         largest: Largest absolute number of the gradient that each step used.
         raw_largest: Likewise of what the backward passes have given.
-        rates: Rate of the first group at each step.
+        late: Norm of the gradient at the end of each call that ended with an optimizer step, over that which the step
+            used.
         events: Of each training call, in order, a run of the same event counted once.
         lines: Event → line of the user's source where it was last seen, "" where it is not in the user's own source.
         reached: Ids of parameters that a backward pass reached.
@@ -45,7 +47,7 @@ class Ledger:
     raw_norms: list[float] = field(default_factory=list)
     largest: list[float] = field(default_factory=list)
     raw_largest: list[float] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
     events: list[list[str]] = field(default_factory=list)
     lines: dict[str, str] = field(default_factory=dict)
     reached: set[int] = field(default_factory=set)
@@ -66,6 +68,10 @@ class Ledger:
         """Surround one training call."""
         self.events.append([])
         yield
+        if self.events[-1][-1:] == [STEP] and self.norms[-1] > 0.0:
+            left = norm([each.grad for each in self.model.parameters() if each.grad is not None])
+            if left > 0.0:
+                self.late.append(left / self.norms[-1])
 
     def _note(self, event: str) -> None:
         if self.events and (not self.events[-1] or self.events[-1][-1] != event):
@@ -94,8 +100,6 @@ class Ledger:
 
     def _enter(self, *_: Any) -> None:
         self._note(STEP)
-        rate = self.optimizer.param_groups[0].get("lr", float("nan"))
-        self.rates.append(float(rate))
         pairs = [
             (parameter.grad, self._fresh[id(parameter)])
             for parameter in self.model.parameters()
@@ -106,7 +110,7 @@ class Ledger:
         given = [part for part in self._fresh.values() if not part.is_sparse and part.numel()]
         self._fresh = {}
         self.norms.append(whole**0.5)
-        self.raw_norms.append(sum(float(part.square().sum()) for part in given) ** 0.5)
+        self.raw_norms.append(norm(given))
         self.largest.append(
             max((float(gradient.abs().max()) for gradient, _ in pairs if gradient.numel()), default=0.0)
         )

@@ -31,22 +31,19 @@ Polyak, "Some methods of speeding up the convergence of iteration methods", 1964
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any, Final
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from unstuck.errors import RemedyError
-from unstuck.loop.stages import forward_backward
+from unstuck.edits.written_step import write_step
 from unstuck.measure.first_steps import FirstSteps
 from unstuck.patients import classification, sgd
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
-from unstuck.setup import Batch, Setup
+from unstuck.setup import Setup
 
 OLD: Final = Threshold(
     1e-2,
@@ -75,23 +72,7 @@ def judge(first: FirstSteps) -> Verdict:
 
 def forget_zero_grad(setup: Setup) -> Setup:
     """Take steps that never clear the gradients."""
-    if setup.train_step is not None or setup.loss is None:
-        raise RemedyError("the step must be the usual one, with a loss; this set-up brings its own")
-    if isinstance(setup.build()[1], torch.optim.LBFGS):
-        raise RemedyError("L-BFGS clears gradients in its own closure")
-    return replace(setup, train_step=_UnclearedStep(setup))
-
-
-class _UnclearedStep:
-    """The usual step without `zero_grad`."""
-
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-
-    def __call__(self, model: nn.Module, optimizer: Optimizer, batch: Batch) -> Tensor:
-        loss = forward_backward(self.setup, model, batch)
-        optimizer.step()
-        return loss
+    return write_step(setup, "backward", "step")
 
 
 def clear_gradients(setup: Setup) -> Setup:

@@ -32,18 +32,21 @@ def user_line(error: BaseException) -> str:
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
-def calling_line() -> str:
+def calling_line(*hooks: str) -> str:
     """The line of the user's own source that is being executed, as "file.py:12", or "".
 
     For hooks: between the hook and the line may be frames of libraries. A line further out than code of ours, such as
     the user's call of `diagnose`, does not count.
 
+    Args:
+        hooks: Files of ours that hold the hook, besides the caller's.
+
     Returns:
         The line; "" where the code is not the user's, or has no source.
     """
     frame = sys._getframe(1)
-    hook = frame.f_code.co_filename
-    while frame is not None and frame.f_code.co_filename == hook:
+    inside = (frame.f_code.co_filename, *hooks)
+    while frame is not None and frame.f_code.co_filename in inside:
         frame = frame.f_back  # type: ignore[assignment]
     while frame is not None:
         filename = frame.f_code.co_filename
