@@ -135,7 +135,7 @@ def _last_of(batches_per_epoch: int) -> Callable[[LRScheduler], bool]:
     def is_last(scheduler: LRScheduler) -> bool:
         calls = vars(scheduler).get("_calls_this_epoch", 0) + 1
         vars(scheduler)["_calls_this_epoch"] = calls % batches_per_epoch
-        return calls == batches_per_epoch
+        return bool(calls == batches_per_epoch)
 
     return is_last
 
