@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Final, final
 
 import torch
@@ -140,6 +142,41 @@ def _last_of(batches_per_epoch: int) -> Callable[[LRScheduler], bool]:
     return is_last
 
 
+def way_out(func: Any, args: tuple[Any, ...]) -> str:
+    """How a call takes what it is given out of the graph, of the ways that can be undone.
+
+    Args:
+        func: As a `TorchFunctionMode` sees it.
+        args: Its positional arguments.
+
+    Returns:
+        "detach", ".data", "no_grad" or the name of a function of slope zero; "" where it stays in the graph.
+    """
+    name = getattr(func, "__name__", "")
+    if name == "_set_grad_enabled":
+        return "no_grad" if args == (False,) and _is_asked_by_program() else ""
+    if not args or not isinstance(args[0], Tensor) or not args[0].requires_grad:
+        return ""
+    if func is _DATA:
+        return ".data"
+    return name if name == "detach" or name in SLOPE_ZERO else ""
+
+
+_DATA: Final = torch.Tensor.data.__get__  # type: ignore[attr-defined]
+
+
+def _is_asked_by_program() -> bool:
+    """Whether gradients are switched off by the program itself, not by a function of torch for its own purposes."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_code.co_filename.endswith(_OF_NO_GRAD):
+        frame = frame.f_back
+    return "torch" not in Path(frame.f_code.co_filename).parts
+
+
+_OF_NO_GRAD: Final = ("correcting.py", "gradient_path.py", "grad_mode.py", "_contextlib.py")
+"""Files of the frames between a `no_grad` and the call that a mode sees."""
+
+
 @final
 class _KeptGraph(TorchFunctionMode):
     """From the beginning of a step until its backward pass, nothing leaves the graph that can be kept in it."""
@@ -154,24 +191,17 @@ class _KeptGraph(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named: dict[str, Any] = kwargs or {}
-        name = getattr(func, "__name__", "")
-        if not self._forward or name == "backward":
-            self._forward = False
-            return func(*args, **named)
-        given = args[0] if args else None
-        if isinstance(given, Tensor) and given.requires_grad:
-            if name == "detach" or func is _DATA:
-                return given
-            if name in SLOPE_ZERO:
-                with torch.no_grad():
-                    jump = func(*args, **named) - given
-                return given + jump
-        if name == "_set_grad_enabled" and args == (False,):
+        self._forward &= getattr(func, "__name__", "") != "backward"
+        way = way_out(func, args) if self._forward else ""
+        if way == "no_grad":
             return func(True)
+        if way in ("detach", ".data"):
+            return args[0]
+        if way:
+            with torch.no_grad():
+                jump = func(*args, **named) - args[0]
+            return args[0] + jump
         return func(*args, **named)
-
-
-_DATA: Final = torch.Tensor.data.__get__  # type: ignore[attr-defined]
 
 
 @final
