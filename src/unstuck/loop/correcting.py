@@ -99,7 +99,8 @@ def scheduler_calls(pass_on: Callable[[LRScheduler], bool]) -> Iterator[None]:
 
     def asking(original: Callable[..., Any]) -> Callable[..., Any]:
         def step(scheduler: LRScheduler, *arguments: Any, **named: Any) -> Any:
-            if not open_calls and not pass_on(scheduler):
+            begun = getattr(scheduler, "_step_count", 1) > 0  # the constructor's own first call is none
+            if begun and not open_calls and not pass_on(scheduler):
                 return None
             open_calls.append(scheduler)
             try:
@@ -157,7 +158,7 @@ def way_out(func: Any, args: tuple[Any, ...]) -> str:
         return "no_grad" if args == (False,) and _is_asked_by_program() else ""
     if not args or not isinstance(args[0], Tensor) or not args[0].requires_grad:
         return ""
-    if func is _DATA:
+    if func == _DATA:  # a new wrapper at each access
         return ".data"
     return name if name == "detach" or name in SLOPE_ZERO else ""
 
@@ -167,14 +168,14 @@ _DATA: Final = torch.Tensor.data.__get__  # type: ignore[attr-defined]
 
 def _is_asked_by_program() -> bool:
     """Whether gradients are switched off by the program itself, not by a function of torch for its own purposes."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(3)  # behind this function, `way_out` and the mode that asks it
     while frame.f_back is not None and frame.f_code.co_filename.endswith(_OF_NO_GRAD):
         frame = frame.f_back
     return "torch" not in Path(frame.f_code.co_filename).parts
 
 
-_OF_NO_GRAD: Final = ("correcting.py", "gradient_path.py", "grad_mode.py", "_contextlib.py")
-"""Files of the frames between a `no_grad` and the call that a mode sees."""
+_OF_NO_GRAD: Final = ("grad_mode.py", "_contextlib.py")
+"""Files of torch between a `no_grad`, as a block or as a decorator, and the call that a mode sees."""
 
 
 @final
