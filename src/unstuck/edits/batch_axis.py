@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
+from unstuck.edits.calls import NumberedCall, numbered_calls, with_calls_answered
 from unstuck.edits.insertion import insert_behind, leaves, put
-from unstuck.edits.interception import Interception, unchanged, with_interception
-from unstuck.edits.passes import checked, forward, sample, with_checked_edit
+from unstuck.edits.passes import with_checked_edit
 from unstuck.edits.structure import AFFINE, layer_exits
 from unstuck.edits.tracing import trace
 from unstuck.errors import RemedyError
 from unstuck.setup import Edit, Setup
-from unstuck.setup.randomness import isolated, one_thread
+from unstuck.setup.randomness import isolated
 
 SEQUENTIAL: Final = (nn.RNNBase, nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 """Layers that take the samples as their second axis, unless told otherwise."""
 
 VIEWS: Final = frozenset({"view", "reshape"})
+SAMPLES: Final = 13
+"""Samples that views are looked at on: no usual size of another axis."""
 
 
 def with_batch_first(setup: Setup, first: bool) -> Setup:
@@ -68,57 +68,16 @@ def transpose_for_view(setup: Setup) -> Setup:
     Raises:
         RemedyError: If there is no such view.
     """
-    found = _swapping_views(setup)
+    found = [call for call in numbered_calls(setup, VIEWS, SAMPLES) if _swaps(call)]
     if not found:
         raise RemedyError("the forward makes no view whose first two axes have changed places")
-    in_model = all(inside is not None for _, inside in found)
-    numbers = frozenset(inside if in_model and inside is not None else number for number, inside in found)
-    plan = Interception(VIEWS, only=numbers, replacement=lambda tensor: tensor.transpose(0, 1))
-    edit = Edit("model: view of the axes in another order", "view", "transpose(0, 1)", unchanged)
-    return checked(setup, with_interception(setup, edit, plan, in_model=in_model), "the view could not be changed")
+    words = "view of the axes in another order", "transpose(0, 1)"
+    return with_calls_answered(setup, VIEWS, found, lambda tensor: tensor.transpose(0, 1), words)
 
 
-class _Views(TorchFunctionMode):
-    """Numbers the views, and notes those that give the first two axes in the other order.
-
-    Attributes:
-        running: How many forward passes of the model are under way.
-        swapping: Number of each among all views, and among those inside the model's own forward where it is one.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.running = self.seen = self.seen_inside = 0
-        self.swapping: list[tuple[int, int | None]] = []
-
-    def enter(self, *_: Any) -> None:
-        """The model's forward begins."""
-        self.running += 1
-
-    def leave(self, *_: Any) -> None:
-        """It ends."""
-        self.running -= 1
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if getattr(func, "__name__", "") in VIEWS and args and isinstance(result, Tensor):
-            before, after, inside = tuple(args[0].shape), tuple(result.shape), self.running > 0
-            if len(before) > 1 and before[0] != before[1] and after == (before[1], before[0], *before[2:]):
-                self.swapping.append((self.seen, self.seen_inside if inside else None))
-            self.seen += 1
-            self.seen_inside += inside
-        return result
-
-
-def _swapping_views(setup: Setup) -> list[tuple[int, int | None]]:
-    batch, views = sample(setup), _Views()
-    with isolated(setup.seed), one_thread(), torch.no_grad():
-        model, optimizer = setup.build()
-        model.register_forward_pre_hook(views.enter)
-        model.register_forward_hook(views.leave)
-        with views:
-            forward(setup, model, optimizer, batch)
-    return views.swapping
+def _swaps(call: NumberedCall) -> bool:
+    before, after = call.shape, call.made
+    return len(before) > 1 and before[0] != before[1] and after == (before[1], before[0], *before[2:])
 
 
 class TornSamples(nn.Module):
