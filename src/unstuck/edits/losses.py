@@ -130,3 +130,26 @@ def gradient_size(setup: Setup) -> float:
         forward_backward(own, model, batch)
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         return math.sqrt(sum(float(gradient.double().square().sum()) for gradient in gradients))
+
+
+def squared_error_to_labels(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error to zeros and ones, which class numbers are made into along dimension 1, shape `[]`."""
+    if targets.numel() == outputs.numel():
+        return squared_error(outputs, targets)
+    hot = functional.one_hot(class_labels(outputs, targets), outputs.shape[1]).movedim(-1, 1)
+    return functional.mse_loss(outputs, hot.to(outputs.dtype))
+
+
+def require_scaled_steps(setup: Setup) -> None:
+    """Refuse optimizers that divide by the gradient's size, for which a loss of another scale is the same.
+
+    Args:
+        setup: What is trained.
+
+    Raises:
+        RemedyError: If the optimizer is none of those whose steps grow with the gradient.
+    """
+    with isolated(setup.seed):
+        optimizer = setup.build()[1]
+    if not isinstance(optimizer, (torch.optim.SGD, torch.optim.ASGD)):
+        raise RemedyError(f"the steps of {type(optimizer).__name__} hardly depend on the scale of the loss")

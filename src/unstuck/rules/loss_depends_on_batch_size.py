@@ -33,11 +33,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-import torch
 from torch import Tensor, nn
 
-from unstuck.edits.losses import given_loss
-from unstuck.errors import RemedyError
+from unstuck.edits.losses import given_loss, require_scaled_steps
 from unstuck.measure.loss_growth import LossGrowth
 from unstuck.patients import classification, regression, sgd
 from unstuck.quantity import Quantity, Threshold
@@ -45,15 +43,12 @@ from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
 from unstuck.setup.batch import length
-from unstuck.setup.randomness import isolated
 
 SUM: Final = Threshold(
     0.5,
     "power of the number of samples",
     "half way between a mean, of which the power is 0, and a sum, of which it is 1; both come out to within rounding",
 )
-SCALED: Final = (torch.optim.SGD, torch.optim.ASGD)
-"""Optimizers of torch whose step grows with the gradient."""
 
 
 def judge(growth: LossGrowth) -> Verdict:
@@ -76,10 +71,7 @@ def judge(growth: LossGrowth) -> Verdict:
 def sum_over_batch(setup: Setup) -> Setup:
     """Sum the loss over the samples of a batch, at the same rate."""
     loss = given_loss(setup)
-    with isolated(setup.seed):
-        optimizer = setup.build()[1]
-    if not isinstance(optimizer, SCALED):
-        raise RemedyError(f"the steps of {type(optimizer).__name__} hardly depend on the scale of the loss")
+    require_scaled_steps(setup)
     return setup.with_loss(_Scaled(loss, 1.0), f"{setup.described.get('loss', 'loss')}, summed over the batch")
 
 
