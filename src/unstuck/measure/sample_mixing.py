@@ -6,19 +6,16 @@ needs no gradient, so that it works for whole-number inputs as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, final
+from typing import ClassVar, Final, final
 
 import torch
 from torch import Tensor, nn
 
-from unstuck.edits.insertion import leaves
-from unstuck.loop.evaluate import predict
+from unstuck.measure.leaf_calls import LeafSeen, seen_calls
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.protocol import NotMeasurable
-from unstuck.setup import Batch, Setup
+from unstuck.setup import Batch
 from unstuck.setup.batch import map_tensors, tensors
 from unstuck.setup.data import gather
 from unstuck.setup.randomness import isolated, one_thread
@@ -76,8 +73,8 @@ class SampleMixing:
             batch = map_tensors(batch, lambda tensor: tensor[:SAMPLES] if tensor.dim() else tensor)
             if any(tensor.dim() and len(tensor) != SAMPLES for tensor in tensors(batch)):
                 raise NotMeasurable(f"fewer than {SAMPLES} samples could be put into one batch")
-            before = _seen(own, model, batch)
-            runs = [(place, _seen(own, model, _replaced(batch, place))) for place in REPLACED]
+            before = seen_calls(own, model, batch)
+            runs = [(place, seen_calls(own, model, _replaced(batch, place))) for place in REPLACED]
         outputs = _share([(place, before[-1].made, seen[-1].made) for place, seen in runs])
         if outputs is None:
             raise NotMeasurable("the outputs must be tensors `[N, …]`")
@@ -87,16 +84,6 @@ class SampleMixing:
         module = model.get_submodule(name) if name is not None else None
         is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
         return cls(outputs, name or "", inside, "" if module is None else type(module).__name__, is_norm and inside)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What a leaf module took and gave; the last one is the model as a whole."""
-
-    name: str
-    taken: list[Tensor]
-    made: list[Tensor]
 
 
 def _replaced(batch: Batch, place: int) -> Batch:
@@ -110,31 +97,6 @@ def _replaced(batch: Batch, place: int) -> Batch:
         return changed
 
     return map_tensors(batch, change)
-
-
-def _seen(setup: Setup, model: nn.Module, batch: Batch) -> list[_Seen]:
-    """What every leaf took and gave on a batch in evaluation mode, in order, and what came out in the end."""
-    found: list[_Seen] = []
-    with _noting(model, found):
-        outputs = predict(setup, model, [batch])[0]
-    return [*found, _Seen("", [], list(tensors(outputs)))]
-
-
-@contextmanager
-def _noting(model: nn.Module, found: list[_Seen]) -> Iterator[None]:
-    def hook(name: str) -> Any:
-        def note(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            taken = [tensor.clone() for tensor in tensors((args, kwargs))]
-            found.append(_Seen(name, taken, [tensor.clone() for tensor in tensors(output)]))
-
-        return note
-
-    handles = [leaf.register_forward_hook(hook(name), with_kwargs=True) for name, leaf in leaves(model).items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _share(pairs: list[tuple[int, list[Tensor], list[Tensor]]]) -> float | None:
@@ -164,7 +126,7 @@ def _rows(tensor: Tensor) -> Tensor | None:
     return None
 
 
-def _first(before: list[_Seen], runs: list[tuple[int, list[_Seen]]]) -> tuple[str | None, bool]:
+def _first(before: list[LeafSeen], runs: list[tuple[int, list[LeafSeen]]]) -> tuple[str | None, bool]:
     """The first module that mixes, and whether inside it or on the way to it."""
     for number, seen in enumerate(before[:-1]):
         others = [(place, after[number]) for place, after in runs if number < len(after)]
