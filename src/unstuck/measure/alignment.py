@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, final
+from typing import ClassVar, Final, final
 
 import torch
 from torch import Tensor
@@ -147,8 +147,8 @@ def _gaussian(rows: Tensor) -> Tensor:
     return torch.exp(-squares / apart.median()) if apart.numel() else torch.ones_like(squares)
 
 
-def _target_kernel(targets: Any) -> Tensor:
-    rows: Tensor = targets.reshape(len(targets), -1)[:, :WIDEST].double()
+def _target_kernel(targets: Tensor) -> Tensor:
+    rows = targets.reshape(len(targets), -1)[:, :WIDEST].double()
     if not targets.is_floating_point():
         return (rows[:, None, :] == rows[None]).double().mean(2)
     return _gaussian(rows.nan_to_num(0.0, 0.0, 0.0))

@@ -21,7 +21,8 @@ NEIGHBOURS: Final = (1000, 300)
 """Training and other samples whose distances are taken."""
 
 DIRECTIONS: Final = 32
-"""Random directions on which wide samples are projected: distances then keep to a quarter (Johnson & Lindenstrauss 1984)."""
+"""Random directions that wide samples are projected on, which keeps distances to a quarter (Johnson & Lindenstrauss,
+"Extensions of Lipschitz mappings into a Hilbert space", 1984)."""
 
 NEAR: Final = 0.1
 """Share of the typical distance to the nearest training sample up to which a sample is a near copy."""
