@@ -40,8 +40,8 @@ def with_last_layer(setup: Setup, shift: Tensor, factor: float = 1.0) -> Setup:
 
     Args:
         setup: What is trained.
-        shift: Added to its bias, shape `[K]`.
-        factor: Multiplies its weights.
+        shift: Added to its bias, shape `[K]`, once that is multiplied.
+        factor: Multiplies its weights and bias.
 
     Returns:
         The changed set-up.
@@ -59,7 +59,7 @@ def with_last_layer(setup: Setup, shift: Tensor, factor: float = 1.0) -> Setup:
         layer: Any = model.get_submodule(name)
         with torch.no_grad():
             layer.weight.mul_(factor)
-            layer.bias.add_(shift.to(layer.bias))
+            layer.bias.mul_(factor).add_(shift.to(layer.bias))
         return model
 
     words = [f"bias moved by up to {float(shift.abs().max()):.3g}"]

@@ -1,0 +1,101 @@
+"""The loss before the first step, against the best constant prediction and the lowest that there is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Final, final
+
+import torch
+from torch import Tensor
+
+from unstuck.errors import UnstuckError
+from unstuck.loop import score_of
+from unstuck.loop.stages import stage
+from unstuck.measure.best_constant import KEPT, BestConstant
+from unstuck.measure.layout import Layout
+from unstuck.measure.output_reach import OutputReach
+from unstuck.measure.preparation import Prepared
+from unstuck.measure.protocol import NotMeasurable
+from unstuck.measure.task import Task
+from unstuck.setup.randomness import isolated, one_thread
+
+SAMPLES: Final = 256
+"""Training samples that the loss is taken on, in batches as they are trained on."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class InitialLoss:
+    """Where training starts.
+
+    Attributes:
+        loss: Of the untrained model, in training mode.
+        constant: Of the best constant prediction.
+        ideal: The lowest that any outputs can have; infinite where it is not known.
+        mean: Mean over samples of what the last layer gives, output by output; empty where that is not known.
+        wanted: What it would have to give for the best constant prediction; likewise.
+        spread: Standard deviation over samples of what the last layer gives, root mean square over outputs.
+    """
+
+    cost: ClassVar[float] = 0.1
+
+    loss: float
+    constant: float
+    ideal: float
+    mean: tuple[float, ...]
+    wanted: tuple[float, ...]
+    spread: float
+
+    @classmethod
+    def measure(
+        cls, prepared: Prepared, task: Task, best: BestConstant, reach: OutputReach, layout: Layout
+    ) -> InitialLoss:
+        """Run the untrained model on some batches.
+
+        Args:
+            prepared: The set-up.
+            task: The task.
+            best: The best constant prediction.
+            reach: Holds the lowest loss.
+            layout: Names the last activation.
+
+        Returns:
+            The measurement.
+
+        Raises:
+            NotMeasurable: If the outputs are no tensors, or the loss cannot take them.
+        """
+        setup = prepared.setup
+        with isolated(setup.seed), one_thread():
+            own, model, _ = setup.fresh()
+            model.train()  # as the first step sees it: batch-norm with the batch's own statistics
+            batches = own.train.head(SAMPLES)
+            with torch.no_grad(), stage("forward"):
+                outputs = [own.outputs(model, own.placed(batch)) for batch in batches]
+            if not all(isinstance(part, Tensor) and part.dim() for part in outputs):
+                raise NotMeasurable("the outputs must be tensors `[N, …]`")
+            try:
+                loss = score_of(own, outputs, batches).loss
+            except UnstuckError as error:
+                raise NotMeasurable(str(error)) from error
+            made = _before(layout.last_operation, torch.cat(outputs).double().cpu())
+        found = cls(loss, best.training_loss, reach.ideal, (), (), math.nan)
+        constant = torch.tensor(best.constant, dtype=torch.float64)
+        if made is None or made.dim() < 2 or not len(constant) == made[0].numel() < KEPT:
+            return found
+        wanted = _before(layout.last_operation, constant.reshape(1, *made.shape[1:]))
+        mean, rows = made.mean(0), made.reshape(len(made), -1)
+        if wanted is None or not torch.isfinite(wanted - mean).all():
+            return found
+        middles = tuple(mean.flatten().tolist()), tuple(wanted.flatten().tolist())
+        return cls(found.loss, found.constant, found.ideal, *middles, float(rows.var(0, correction=0).mean().sqrt()))
+
+
+def _before(activation: str, outputs: Tensor) -> Tensor | None:
+    """What the last activation took to give some outputs `[N, K]`; None where it cannot be told."""
+    if activation in ("", "log_softmax"):
+        return outputs
+    if activation == "sigmoid":
+        return outputs.logit()
+    return outputs.log() if activation == "softmax" else None
