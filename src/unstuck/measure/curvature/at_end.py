@@ -1,0 +1,225 @@
+"""What kind of point the run as given ends at."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import ClassVar, Final, final
+
+from torch import nn
+
+from unstuck.edits.initialisation import initialise_soundly
+from unstuck.errors import UnstuckError
+from unstuck.measure.comparison import Comparison
+from unstuck.measure.curvature.critical import measure_point
+from unstuck.measure.curvature.density import Density, spectral_density
+from unstuck.measure.curvature.escape import Continuation, go_on
+from unstuck.measure.curvature.lanczos import extreme_eigenpairs
+from unstuck.measure.curvature.modes import Statistics
+from unstuck.measure.curvature.trace import estimate_trace, random_normal
+from unstuck.measure.curvature.training import surface_of
+from unstuck.measure.curvature.verdict import Kind, Point, classify
+from unstuck.measure.preparation import Prepared, Trained
+from unstuck.measure.protocol import NotMeasurable
+from unstuck.quantity import Interval
+from unstuck.setup import Batch, Setup
+from unstuck.setup.batch import length
+from unstuck.setup.model import copy_together
+from unstuck.setup.randomness import isolated, one_thread
+
+SAMPLES: Final = 1024
+FEWEST_SAMPLES: Final = 128
+GRADIENT_SECONDS: Final = 0.01
+"""Wall time that one gradient may take; fewer samples are looked at where it takes longer."""
+
+SECONDS: Final = 0.5
+"""Wall time for the density of the spectrum."""
+
+TRACE_PRODUCTS: Final = 9
+DENSITY_STEPS: Final = 15
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class EndPoint:
+    """The curvature of the training loss where the run as given ends.
+
+    Attributes:
+        point: What the verdict is drawn from.
+        parameters: Number of trainable parameters.
+        samples: Training samples that it was measured on.
+        statistics: How normalisation layers were run; dropout was off.
+        products: Hessian products that it took.
+        slope_at_start: Norm of the gradient before the first step.
+        trace: Sum of the eigenvalues.
+        trace_interval: Its 95 % interval.
+        negative_share: Share of the eigenvalues that are negative beyond the error.
+        typical: Median absolute eigenvalue among those that are not zero within the error; NaN where all are.
+        agreement: Measured bend along the escape direction over that eigenvalue: 1 where the loss falls as ½ λ s².
+        continuation: The training that went on from beyond the saddle; None where there is none.
+    """
+
+    cost: ClassVar[float] = 5.0
+
+    point: Point
+    parameters: int
+    samples: int
+    statistics: str
+    products: int
+    slope_at_start: float
+    trace: float
+    trace_interval: Interval
+    negative_share: float
+    typical: float
+    agreement: float
+    continuation: Continuation | None
+
+    @property
+    def kind(self) -> Kind:
+        """Minimum, saddle, flat, not critical, or undecided."""
+        return classify(self.point)
+
+    @property
+    def minimum_ratio(self) -> float:
+        """Share of the eigenvalues that are not negative."""
+        return 1.0 - self.negative_share
+
+    @property
+    def condition(self) -> float:
+        """Largest curvature over the typical one."""
+        return self.point.scale / self.typical if self.typical > 0.0 else math.nan
+
+    @classmethod
+    def measure(cls, prepared: Prepared, trained: Trained, comparison: Comparison) -> EndPoint:
+        """Measure it, where the training loss is large; elsewhere nobody needs to know.
+
+        Args:
+            prepared: The set-up.
+            trained: The run as given.
+            comparison: Tells whether the training loss is large, and how far it could fall.
+
+        Returns:
+            The point.
+
+        Raises:
+            NotMeasurable: If the training loss is not large, the run diverged, or its loss cannot be differentiated.
+        """
+        if not comparison.training_is_large:
+            raise NotMeasurable("the training loss is not large, so it does not matter where the run ended")
+        if trained.run.record.stopped == "non-finite":
+            raise NotMeasurable("the run ended in no finite numbers")
+        span = comparison.given.training.loss - comparison.lowest("training")
+        try:
+            return end_point(prepared.setup, trained.run.model, len(trained.run.losses), span)
+        except UnstuckError as error:
+            raise NotMeasurable(str(error)) from error
+
+
+def end_point(setup: Setup, model: nn.Module, steps: int, span: float = math.nan) -> EndPoint:
+    """Measure the curvature at a model's weights.
+
+    Args:
+        setup: Gives the loss and the training samples.
+        model: At the point; it is copied.
+        steps: Steps that led there, a share of which training goes on for from a saddle.
+        span: How far the loss could fall; the loss itself where that is not known.
+
+    Returns:
+        The point.
+
+    Raises:
+        NotMeasurable: If the loss cannot be differentiated twice, or is not finite.
+    """
+    with isolated(setup.seed), one_thread():
+        copied = copy_together(model, None)[0]
+        batches = _affordable(setup, copied)
+        surface = surface_of(setup, copied, batches)
+        given, sound, bend = _references(setup, batches)
+        found = measure_point(
+            surface,
+            gradient_reference=max(given, sound),
+            curvature_reference=bend,
+            span=span,
+            gradient=surface_of(setup, copied, batches, join=False).gradient(),
+            seed=setup.seed,
+        )
+        point, ends = found.point, found.ends
+        if not all(map(math.isfinite, (point.loss, point.gradient, point.smallest, point.largest))):
+            raise NotMeasurable("the loss or its curvature is not finite where the run ended")
+        deadline = time.monotonic() + SECONDS
+        density = spectral_density(
+            surface.product, surface.like, surface.size, steps=DENSITY_STEPS, seed=setup.seed, deadline=deadline
+        )
+        trace = estimate_trace(surface.product, surface.like, surface.size, products=TRACE_PRODUCTS, seed=setup.seed)
+        going_on = None
+        if found.kind is Kind.SADDLE:
+            going_on = go_on(setup, model, surface, found.out.descent.step * ends.smallest.vector, steps)
+        cut = max(ends.smallest.residual, 1e-3 * ends.scale)
+        return EndPoint(
+            point=point,
+            parameters=surface.size,
+            samples=sum(map(length, batches)),
+            statistics=Statistics.BATCH.value,
+            products=surface.products,
+            slope_at_start=given,
+            trace=trace.value,
+            trace_interval=trace.interval,
+            negative_share=density.share_below(-cut).value,
+            typical=_typical(density, cut),
+            agreement=found.out.agreement,
+            continuation=going_on,
+        )
+
+
+def _affordable(setup: Setup, model: nn.Module) -> list[Batch]:
+    """As many training samples as one gradient may take the time for."""
+    few = setup.train.head(FEWEST_SAMPLES)
+    begun = time.perf_counter()
+    surface_of(setup, model, few).gradient()
+    each = (time.perf_counter() - begun) / max(1, sum(map(length, few)))
+    count = int(min(SAMPLES, GRADIENT_SECONDS / each))
+    return setup.train.head(count) if count > FEWEST_SAMPLES else few
+
+
+def _references(setup: Setup, batches: list[Batch]) -> tuple[float, float, float]:
+    """Norm of the gradient before the first step and at a sound start; the largest curvature at the latter.
+
+    Args:
+        setup: What is trained.
+        batches: Training samples.
+
+    Returns:
+        The three; where no sound start can be drawn, the run's own takes its place.
+    """
+    surface = surface_of(setup, setup.build()[0], batches)
+    given = sound = surface.gradient().norm
+    try:
+        surface = surface_of(setup, initialise_soundly(setup).build()[0], batches)
+        sound = surface.gradient().norm
+    except UnstuckError:
+        pass
+    ends = extreme_eigenpairs(
+        surface.product,
+        random_normal(surface.like, surface.size, setup.seed),
+        ends=(False, True),
+        tolerance=0.1,
+        most=10,
+    )
+    return given, sound, ends.scale
+
+
+def _typical(density: Density, cut: float) -> float:
+    """Median absolute eigenvalue among those beyond `cut`."""
+    pairs = sorted(
+        (abs(node), weight)
+        for nodes, weights in zip(density.nodes, density.weights, strict=True)
+        for node, weight in zip(nodes, weights, strict=True)
+        if abs(node) > cut
+    )
+    half, reached = math.fsum(weight for _, weight in pairs) / 2.0, 0.0
+    for node, weight in pairs:
+        reached += weight
+        if reached >= half:
+            return node
+    return math.nan
