@@ -271,6 +271,13 @@ def _hidden_functions(
     return plan, [call.name.rstrip("_") for call in changed], in_model
 
 
+def hidden_calls(record: Trace) -> frozenset[int]:
+    """Numbers, among all calls of `FUNCTIONS`, of those that are neither the last activation nor a gate."""
+    final, gates = final_call(record), _gates(record)
+    calls = [call for call in record.functions if call.name in FUNCTIONS]
+    return frozenset(number for number, call in enumerate(calls) if call is not final and call.node not in gates)
+
+
 def _gates(record: Trace) -> set[object]:
     """Nodes of activations that multiply something else that depends on the data: gates, attention."""
     found: set[object] = set()

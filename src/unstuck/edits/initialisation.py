@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import torch
@@ -84,13 +84,38 @@ def initialise_for_activations(setup: Setup) -> Setup:
     followers = _followers(structure_of(record))
 
     def apply(model: nn.Module) -> nn.Module:
-        for name, layer in _trainable(model).items():
-            if isinstance(layer, AFFINE):
-                _draw_affine(layer, followers.get(name), orthogonal=False)
+        draw_for_activations(model, followers)
         return model
 
     edit = Edit("initial weights", "as given", "He or Xavier, as fits each activation", apply)
     return with_checked_edit(setup, edit, REFUSAL)
+
+
+def draw_for_activations(model: nn.Module, followers: Mapping[str, str | None]) -> None:
+    """Draw the trainable affine layers of a model as fits the activation that follows each.
+
+    Args:
+        model: Changed in place.
+        followers: Name of a layer → family of that activation, None where there is none.
+    """
+    for name, layer in _trainable(model).items():
+        if isinstance(layer, AFFINE):
+            _draw_affine(layer, followers.get(name), orthogonal=False)
+
+
+def sound_deviation(weight: Tensor, follower: str | None) -> float:
+    """Standard deviation of the weights that He's draw (behind it a rectifier) or Xavier's gives such a layer.
+
+    Args:
+        weight: Of an affine layer.
+        follower: Family of the activation that follows.
+
+    Returns:
+        √(2 / fan-in) (He et al. 2015) or √(2 / (fan-in + fan-out)) (Glorot and Bengio 2010).
+    """
+    receptive = weight[0][0].numel() if weight.dim() > 2 else 1
+    fan_in, fan_out = weight.shape[1] * receptive, weight.shape[0] * receptive
+    return math.sqrt(2.0 / fan_in if follower in RECTIFIERS else 2.0 / (fan_in + fan_out))
 
 
 def draw_initialisation(setup: Setup) -> Setup:
@@ -151,6 +176,36 @@ def make_units_equal(setup: Setup, value: float | None = None) -> Setup:
     return with_checked_edit(setup, Edit("initial weights", "as given", after, apply), REFUSAL)
 
 
+def scale_weights(setup: Setup, factor: float) -> Setup:
+    """Multiply the weights of all trainable affine layers but the last: the fault of a wrong initial scale.
+
+    Args:
+        setup: What is trained.
+        factor: Multiplies them.
+
+    Returns:
+        The changed set-up.
+
+    Raises:
+        RemedyError: If there is no hidden layer.
+    """
+    record = trace(setup)
+    affine = list(dict.fromkeys(call.name for call in record.calls if isinstance(call.module, AFFINE)))
+    names = [name for name in affine[:-1] if name in _trainable(record.model)]
+    if not names:
+        raise RemedyError("it has no hidden affine layer whose weights could be of a wrong scale")
+
+    def apply(model: nn.Module) -> nn.Module:
+        with torch.no_grad():
+            for weight in {id(w): w for w in (model.get_submodule(name).weight for name in names)}.values():
+                assert isinstance(weight, Tensor)  # affine layers have one
+                weight.mul_(factor)
+        return model
+
+    edit = Edit("initial weights", "as given", f"times {factor:g} in all affine layers but the last", apply)
+    return with_checked_edit(setup, edit, REFUSAL)
+
+
 def _followers(structure: Structure) -> dict[str, str | None]:
     return {layer.name: layer.followed_by for layer in structure.layers}
 
@@ -184,7 +239,7 @@ def _kaiming(parameters: Iterable[nn.Parameter]) -> None:
             nn.init.kaiming_uniform_(parameter, a=math.sqrt(5))
 
 
-def _draw(model: nn.Module, followers: dict[str, str | None]) -> None:
+def _draw(model: nn.Module, followers: Mapping[str, str | None]) -> None:
     counts = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
     for name, layer in _trainable(model).items():
         if isinstance(layer, AFFINE):

@@ -167,5 +167,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "OPT011"),
+    explained_by=("DAT001", "OPT010", "OPT011"),
 )
