@@ -20,10 +20,13 @@ def _dense(tensor: Tensor) -> Tensor:
 
 def norm(tensors: Sequence[Tensor]) -> float:
     """Euclidean norm of all tensors together; 0 where there are none."""
-    if not tensors:
-        return 0.0
+    return float(norm_tensor(tensors)) if tensors else 0.0
+
+
+def norm_tensor(tensors: Sequence[Tensor]) -> Tensor:
+    """Euclidean norm of at least one tensor, shape `[]`, left on the device so that nothing has to wait for it."""
     parts = torch._foreach_norm([_dense(tensor) for tensor in tensors])
-    return float(torch.linalg.vector_norm(torch.stack([part.double() for part in parts])))
+    return torch.linalg.vector_norm(torch.stack(parts), dtype=torch.float64)
 
 
 def square(tensor: Tensor) -> float:

@@ -52,6 +52,8 @@ class RunRecord:
         seconds: Wall time.
         epochs_planned: Epochs of the set-up.
         cadence_seconds: Wall time spent on watching.
+        gradient_norms: Euclidean norm of the whole gradient that each step of the optimizer used, shape `[S]`; empty
+            where the run was not watched, or the optimizer takes its gradients itself.
     """
 
     seed: int
@@ -65,6 +67,7 @@ class RunRecord:
     seconds: float
     epochs_planned: int
     cadence_seconds: float = 0.0
+    gradient_norms: tuple[float, ...] = ()
 
     def epoch_losses(self) -> tuple[float, ...]:
         """Mean training loss of each epoch, shape `[E]`, or `[E + 1]` where the last one was cut short."""

@@ -205,6 +205,7 @@ class _Training:
             seconds=seconds,
             epochs_planned=self.setup.epochs,
             cadence_seconds=self.watcher.seconds if self.watcher is not None else 0.0,
+            gradient_norms=self.watcher.gradient_norms() if self.watcher is not None else (),
         )
 
 

@@ -31,6 +31,7 @@ class OptimizerRecipe:
         settings: Values written into every group after building, such as `{"weight_decay": 0.01}`.
         rate_factor: Multiplies the rate of every group, whatever a scheduler sets it to.
         adopts: Whether trainable parameters of the model that no group holds join the first group.
+        largest_norm: Norm at which the whole gradient is clipped before each step, or None.
     """
 
     factory: OptimizerFactory | None
@@ -39,6 +40,7 @@ class OptimizerRecipe:
     settings: tuple[tuple[str, Any], ...] = ()
     rate_factor: float = 1.0
     adopts: bool = False
+    largest_norm: float | None = None
 
     def with_rate_times(self, factor: float) -> OptimizerRecipe:
         """The same recipe at another rate."""
@@ -86,6 +88,8 @@ class OptimizerRecipe:
             for group in optimizer.param_groups:
                 if name in group:
                     group[name] = value
+        if self.largest_norm is not None:
+            clip_gradient(optimizer, self.largest_norm)
         if self.rate_factor != 1.0:
             scale_rate(optimizer, self.rate_factor)
         return optimizer
@@ -139,6 +143,20 @@ def scale_rate(optimizer: Optimizer, factor: float) -> None:
 
     optimizer.register_step_pre_hook(before)
     optimizer.register_step_post_hook(after)
+
+
+def clip_gradient(optimizer: Optimizer, largest: float) -> None:
+    """Clip the norm of the whole gradient before each step (Pascanu et al. 2013).
+
+    Args:
+        optimizer: Changed in place.
+        largest: Norm that is left as it is.
+    """
+
+    def before(optimizer: Optimizer, *_: Any) -> None:
+        nn.utils.clip_grad_norm_([each for group in optimizer.param_groups for each in group["params"]], largest)
+
+    optimizer.register_step_pre_hook(before)
 
 
 def group_names(model: nn.Module, optimizer: Optimizer) -> tuple[tuple[str, ...], ...]:
