@@ -305,7 +305,8 @@ def _is_worse(point: RatePoint, best: RatePoint) -> bool:
     finite = [(one, other) for one, other in zip(best.losses, point.losses, strict=True) if math.isfinite(other)]
     if len(finite) < len(best.losses):
         return True
-    return paired_interval(*zip(*finite, strict=True)).low > 0.0
+    before, after = zip(*finite, strict=True)
+    return paired_interval(before, after).low > 0.0
 
 
 def _excess(points: tuple[RatePoint, ...], best: RatePoint, starts: list[float]) -> tuple[float, float, float]:

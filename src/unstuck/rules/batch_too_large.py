@@ -155,5 +155,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "DAT006", "SET002", "SET006", "OPT006"),
+    explained_by=("DAT001", "DAT002", "DAT006", "SET002", "SET006", "OPT006", "OPT014"),
 )

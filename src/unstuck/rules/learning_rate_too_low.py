@@ -129,5 +129,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "DAT006", "OPT006", "OPT013", "OPT016", "OPT017"),
+    explained_by=("DAT001", "DAT002", "DAT006", "OPT006", "OPT013", "OPT014", "OPT016", "OPT017"),
 )
