@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import torch
@@ -44,7 +45,7 @@ from unstuck.measure.momentum import Momentum, momentum_of
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
-from unstuck.setup import Setup
+from unstuck.setup import OptimizerRecipe, Setup
 from unstuck.setup.randomness import isolated
 
 LONG: Final = Threshold(
@@ -107,8 +108,8 @@ def with_momentum(setup: Setup, value: float) -> Setup:
 def raise_momentum(setup: Setup) -> Setup:
     """Set the momentum to 0.999.
 
-    Optimizers that divide by the size of past gradients swing less far; there the rate is five times as high as well,
-    which a momentum of 0.9 bears.
+    Optimizers that divide by the size of past gradients swing less far; plain SGD takes their place, at five times the
+    rate, which suits a momentum of 0.9.
 
     Args:
         setup: What is trained.
@@ -119,12 +120,12 @@ def raise_momentum(setup: Setup) -> Setup:
     Raises:
         RemedyError: If the optimizer has no momentum.
     """
-    changed = with_momentum(setup, FAULT)
     with isolated(setup.seed):
         _, optimizer = setup.build()
-    if isinstance(optimizer, torch.optim.SGD):
-        return changed
-    return replace(changed, optimizer=changed.optimizer.with_rate_times(FAULT_RATE))
+    if "betas" not in optimizer.param_groups[0]:
+        return with_momentum(setup, FAULT)
+    rate = FAULT_RATE * float(optimizer.param_groups[0]["lr"])
+    return replace(setup, optimizer=OptimizerRecipe(partial(torch.optim.SGD, lr=rate, momentum=FAULT)))
 
 
 def lower_momentum(setup: Setup) -> tuple[Setup, ...]:
