@@ -21,6 +21,46 @@ from unstuck.setup.randomness import isolated
 LAYERS: Final = (nn.modules.dropout._DropoutNd, nn.RNNBase, nn.MultiheadAttention)
 """Modules with a rate of dropout."""
 
+_USUAL: Final = 0.5
+"""What a function of torch drops where it is not told otherwise."""
+
+
+def dropout_rates(setup: Setup) -> tuple[float, ...]:
+    """Rates of dropout above 0: of layers, in their order, then 0.5 for each call of a function that drops."""
+    record = trace(setup)
+    rates = [_rate(module) for module in record.model.modules() if isinstance(module, LAYERS)]
+    called = [call for call in record.functions if call.name in DROPOUTS and not _in_layer(record, call.leaf)]
+    return (*(rate for rate in rates if rate > 0.0), *(_USUAL for _ in called))
+
+
+def weaker_dropout(setup: Setup, factor: float) -> Setup:
+    """Multiply every layer's rate of dropout.
+
+    Args:
+        setup: What is trained.
+        factor: Below 1.
+
+    Returns:
+        The changed set-up.
+
+    Raises:
+        RemedyError: If no layer drops units.
+    """
+    record = trace(setup)
+    rates = [_rate(module) for module in record.model.modules() if isinstance(module, LAYERS)]
+    rates = [rate for rate in dict.fromkeys(rates) if rate > 0.0]
+    if not rates:
+        raise RemedyError("the model has no layer of dropout")
+
+    def apply(model: nn.Module) -> nn.Module:
+        for module in model.modules():
+            if isinstance(module, LAYERS):
+                _set_rate(module, factor * _rate(module))
+        return model
+
+    before, after = (", ".join(f"{scale * rate:g}" for rate in rates) for scale in (1.0, factor))
+    return with_checked_edit(setup, Edit("dropout", before, after, apply), "dropout could not be weakened")
+
 
 def without_dropout(setup: Setup) -> Setup:
     """Keep every unit while training.
@@ -176,6 +216,27 @@ def _alike(setup: Setup, value: float, optimizer: Optimizer) -> OptimizerRecipe:
     if any("decoupled_weight_decay" in group for group in optimizer.param_groups):
         recipe = recipe.with_setting("decoupled_weight_decay", True)
     return recipe
+
+
+def weaker_weight_decay(setup: Setup, factor: float) -> Setup:
+    """Multiply the weight decay of all parameters.
+
+    Args:
+        setup: What is trained.
+        factor: Below 1.
+
+    Returns:
+        The changed set-up.
+
+    Raises:
+        RemedyError: If no weights decay, or not all by the same number.
+    """
+    decays = {decay for decay in _decays(_built(setup)) if decay > 0.0}
+    if len(decays) != 1 or 0.0 in _decays(_built(setup)):
+        raise RemedyError("the parameters do not all decay by the same number")
+    value = factor * decays.pop()
+    recipe = setup.optimizer.with_setting("weight_decay", value)
+    return replace(setup, optimizer=recipe, described={**setup.described, "weight decay": f"{value:g}"})
 
 
 def without_weight_decay(setup: Setup) -> Setup:
