@@ -57,14 +57,61 @@ def narrowed(setup: Setup, width: int) -> Setup:
     return _resized(setup, lambda size: min(size, width), "shrunk")
 
 
-def _resized(setup: Setup, change: Callable[[int], int], verb: str) -> Setup:
+@final
+@dataclass(frozen=True)
+class HiddenWidth:
+    """Layers that share one width, as a residual sum makes them.
+
+    Attributes:
+        names: Of the layers, in the order in which they run.
+        width: Units or channels.
+        views: Whether something on the way is given another shape, so that the width may be written into the forward.
+    """
+
+    names: tuple[str, ...]
+    width: int
+    views: bool
+
+
+def hidden_widths(setup: Setup) -> tuple[HiddenWidth, ...]:
+    """The widths of hidden layers that are free to change, in the order in which the layers run."""
+    return _hidden_widths(trace(setup))
+
+
+def with_width(setup: Setup, names: tuple[str, ...], width: int) -> Setup:
+    """Give some hidden layers that share a width another one, and fit what takes their outputs.
+
+    Args:
+        setup: What is trained.
+        names: As in a `HiddenWidth`.
+        width: Units or channels.
+
+    Returns:
+        The changed set-up; layers whose sizes change are drawn anew.
+
+    Raises:
+        RemedyError: If its structure does not allow it.
+    """
+    return _resized(setup, lambda size: width, "changed", names)
+
+
+def _resized(setup: Setup, change: Callable[[int], int], verb: str, only: tuple[str, ...] | None = None) -> Setup:
     record = trace(setup)
-    free, into_views = _free_producers(record)
+    free = [group for group in _hidden_widths(record) if only is None or group.names == only]
+    # A single unit may be a factor that is broadcast, and a size may be written into the forward (`x.view(-1, 400)`):
+    # where it does not run otherwise, leave those out.
+    attempts = (
+        free,
+        [group for group in free if group.width > 1],
+        [group for group in free if not group.views],
+        [group for group in free if group.width > 1 and not group.views],
+    )
     refusal = f"its structure could not be {verb}"
     reason = "it has no hidden layer whose width is free"
-    # Sizes written into the user's forward (`x.view(-1, 400)`) cannot be changed: leave out what runs into views.
-    for names in (free, tuple(name for name in free if name not in into_views)):
-        wanted = {name: change(width(record.model.get_submodule(name))) for name in names}
+    for number, groups in enumerate(attempts):
+        if groups in attempts[:number]:
+            continue
+        wanted = {name: change(group.width) for group in groups for name in group.names}
         if not wanted:
             continue
         if all(width(record.model.get_submodule(name)) == size for name, size in wanted.items()):
@@ -150,8 +197,8 @@ class _Component:
     views: bool = False
 
 
-def _free_producers(record: Trace) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Layers whose output width may change, and those of them that run into a view."""
+def _hidden_widths(record: Trace) -> tuple[HiddenWidth, ...]:
+    """Layers whose output width may change, those together that must agree."""
     graph, calls = record.graph, record.calls
     exits = {node: call for call in calls if is_producer(call.module) for node in call.exits}
     own = {
@@ -186,18 +233,22 @@ def _free_producers(record: Trace) -> tuple[tuple[str, ...], frozenset[str]]:
         else:
             part.views |= family(node) in VIEWS
             part.fixed |= family(node) in TABLES and not graph.data_parents(node)
-    fixed = {name for part in found.values() if part.fixed for name in part.producers}
-    viewed = {name for part in found.values() if part.views for name in part.producers}
     shared = Counter(id(p) for _, p in record.model.named_parameters(remove_duplicate=False))
-    names = dict.fromkeys(call.name for call in calls if is_producer(call.module))
-    free = [name for name in names if name not in fixed and _is_alone(record.model.get_submodule(name), shared)]
-    return tuple(free), frozenset(viewed)
+    order = list(dict.fromkeys(call.name for call in calls if is_producer(call.module)))
+    fixed = {name for part in found.values() if part.fixed for name in part.producers}
+    groups: dict[str, HiddenWidth] = {}
+    for part in found.values():
+        free = part.producers - fixed
+        names = tuple(name for name in order if name in free and _is_alone(record.model.get_submodule(name), shared))
+        for size in dict.fromkeys(width(record.model.get_submodule(name)) for name in names):
+            alike = tuple(name for name in names if width(record.model.get_submodule(name)) == size)
+            groups.setdefault(alike[0], HiddenWidth(alike, size, part.views))
+    return tuple(groups[name] for name in order if name in groups)
 
 
 def _is_alone(module: nn.Module, shared: Counter[int]) -> bool:
-    """Whether a layer is more than one wide, shares no weights and has none that are parametrised."""
-    plain = not hasattr(module, "parametrizations") and all(shared[id(p)] == 1 for p in module.parameters())
-    return plain and width(module) > 1
+    """Whether a layer shares no weights and has none that are parametrised."""
+    return not hasattr(module, "parametrizations") and all(shared[id(p)] == 1 for p in module.parameters())
 
 
 def _outside_producers(starts: list[Node], exits: dict[Node, LeafCall]) -> set[Node]:

@@ -143,5 +143,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "SET006", "OPT012", "OPT014", "OPT021"),
+    explained_by=("DAT001", "DAT002", "SET006", "OPT012", "OPT014", "OPT021", "CAP003"),
 )
