@@ -37,11 +37,16 @@ class Program:
     """How to score: R² of the outputs, a threshold on one column, or the largest column."""
     causes: tuple[str, ...]
     """Catalogue codes of everything that was said to be wrong; each can be repaired alone."""
+    full_facts: bool = True
+    """Whether the source tells network, data, optimizer and rate; else only the mechanism is the program's own."""
 
     @property
     def truth(self) -> tuple[str, ...]:
-        """The causes whose repair alone cures; if there is none, those without which nothing does (`establish`)."""
-        return tuple(established()[self.id]["truth"])
+        """The causes whose repair alone cures; if there is none, those without which nothing does (`establish`).
+
+        Empty as long as the program has not been established.
+        """
+        return tuple(established().get(self.id, {"truth": ()})["truth"])
 
 
 @cache

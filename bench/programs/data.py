@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, make_regression
 from torch import Tensor
-from torch.nn.functional import one_hot
+from torch.nn.functional import interpolate, one_hot
 
 Pair = tuple[Tensor, Tensor]
 
@@ -38,11 +38,13 @@ def divided(inputs: Tensor, targets: Tensor, rows: int, seed: int = 0) -> Splits
     return Splits((inputs[train], targets[train]), (inputs[heldout], targets[heldout]))
 
 
-def digits(rows: int = 1000, *, white: float = 1.0, images: bool = False, classes: int = 10) -> Splits:
-    """Handwritten digits, 8 × 8 pixels from 0 to `white`."""
+def digits(rows: int = 1000, *, white: float = 1.0, images: bool = False, classes: int = 10, larger: int = 1) -> Splits:
+    """Handwritten digits, 8 × 8 pixels from 0 to `white`, or so many times larger (3: nearly MNIST's size)."""
     found = load_digits(n_class=classes)
-    pixels = torch.tensor(found.images, dtype=torch.float32) * (white / 16)
-    inputs = pixels.unsqueeze(1) if images else pixels.flatten(1)
+    pixels = torch.tensor(found.images, dtype=torch.float32).unsqueeze(1) * (white / 16)
+    if larger > 1:
+        pixels = interpolate(pixels, scale_factor=larger, mode="bilinear")
+    inputs = pixels if images else pixels.flatten(1)
     return divided(inputs, torch.tensor(found.target), rows)
 
 
@@ -78,6 +80,24 @@ def clusters(rows: int, heldout: int, features: int, classes: int, spread: float
     blob = torch.randint(blobs, (rows + heldout,), generator=generator(seed + 1))
     inputs = centres[blob] + spread * normal(rows + heldout, features, seed=seed + 2)
     return divided(inputs, blob % classes, rows)
+
+
+def made_regression(rows: int, heldout: int, features: int, targets: int = 1, *, seed: int) -> Splits:
+    """scikit-learn's linear regression problem; targets `[N, targets]` have deviations of a hundred or more."""
+    inputs, values = make_regression(rows + heldout, features, n_targets=targets, noise=10.0, random_state=seed)
+    return divided(torch.tensor(inputs).float(), torch.tensor(values).float().reshape(len(values), targets), rows)
+
+
+def motifs(rows: int, heldout: int, steps: int, channels: int, *, seed: int) -> Splits:
+    """Noise `[N, steps, channels]` with one of two motifs of four steps somewhere, and which."""
+    number, random = rows + heldout, generator(seed)
+    inputs = 0.5 * torch.randn(number, steps, channels, generator=random)
+    both = torch.randn(2, 4, channels, generator=random)
+    labels = torch.randint(2, (number,), generator=random)
+    starts = torch.randint(steps - 3, (number,), generator=random)
+    for i in range(number):
+        inputs[i, starts[i] : starts[i] + 4] += both[labels[i]]
+    return divided(inputs, labels, rows)
 
 
 def windows(series: Tensor, length: int) -> Pair:
@@ -126,6 +146,11 @@ def standardised_targets(splits: Splits) -> Splits:
 
 def one_hot_targets(splits: Splits, classes: int) -> Splits:
     return on_targets(splits, lambda y: one_hot(y, classes).float())
+
+
+def as_column(splits: Splits) -> Splits:
+    """Class numbers as one column of floats, as a single output is compared with."""
+    return on_targets(splits, lambda y: y.float().unsqueeze(1))
 
 
 def flat_targets(splits: Splits) -> Splits:

@@ -1,7 +1,7 @@
 """What truly ails each program: every published cause repaired alone, and all but each, over five seeds.
 
-`python -m bench.programs.establish [ID ...]` writes `established.json` beside this file, all programs or
-those named.
+`python -m bench.programs.establish [ID ...]` writes `established.json` beside this file: the programs named, or
+else those that are new or whose causes have changed; `--all` does all of them.
 
 The score does not depend on the loss: accuracy, or R² clipped to [-1, 1], on the rows held out. Of the gap
 between the program as given and with all repaired, a cause is *sufficient* where its repair alone closes at
@@ -34,6 +34,7 @@ from torch import Tensor
 import unstuck
 from bench.programs import ESTABLISHED, Program, Task, programs
 from bench.programs.data import Pair
+from unstuck.loop.batched import fit_together
 
 SEEDS = range(5)
 SUFFICIENT = 0.8
@@ -49,8 +50,9 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def middle(loss: Loss, targets: Tensor) -> float:
-    """Where a single output is undecided between 0 and 1: at 0.5, or at 0 where the loss takes logits."""
-    one, nil = torch.ones_like(targets[:1]), torch.zeros_like(targets[:1])
+    """Where a single output is undecided: at 0.5, or at 0 where the loss takes logits or the labels are -1 and 1."""
+    one = torch.ones_like(targets[:1])
+    nil = one * min(float(targets.min()), 0.0)
     output = 0.25 * one
     return 0.0 if loss(output, one) < loss(output, nil) else 0.5
 
@@ -58,27 +60,32 @@ def middle(loss: Loss, targets: Tensor) -> float:
 def score(task: Task, outputs: Tensor, targets: Tensor, between: float = 0.5) -> float:
     """Accuracy, or R² within [-1, 1]; a regression with outputs that are not finite scores -1."""
     if task == "regression":
-        wanted = targets.reshape(len(targets), -1).double()
-        missed = ((outputs.reshape(wanted.shape).double() - wanted) ** 2).sum(0)
+        found = outputs.reshape(len(targets), -1).double()
+        wanted = targets.reshape(len(targets), -1).double().expand_as(found)
+        missed = ((found - wanted) ** 2).sum(0)
         explained = float((1 - missed / ((wanted - wanted.mean(0)) ** 2).sum(0)).mean())
         return float(np.clip(explained, -1, 1)) if np.isfinite(explained) else -1.0
     if task == "binary":
         return float(((outputs > between) == (targets.reshape(outputs.shape) > 0.5)).double().mean())
-    labels = targets.argmax(-1) if targets.ndim == outputs.ndim else targets
+    column = targets.ndim == outputs.ndim and targets.shape[-1] == 1
+    labels = targets.flatten() if column else targets.argmax(-1) if targets.ndim == outputs.ndim else targets
     return float((outputs.nan_to_num().argmax(-1) == labels).double().mean())
 
 
-def scores(program: Program, repaired: frozenset[str], seed: int) -> tuple[float, float]:
-    """On the training rows and on those held out, after training with these repairs."""
+def scores(program: Program, repaired: frozenset[str]) -> list[tuple[float, float]]:
+    """On the training rows and on those held out, for every seed, after training with these repairs."""
     setup = program.build(repaired)
     assert setup.loss is not None
-    model = unstuck.fit(setup, seed=seed).model
-    model.eval()
     train, heldout = program.splits(repaired)
     between = middle(setup.loss, train[1]) if program.task == "binary" else 0.0
-    with torch.no_grad():
-        on_train, on_heldout = (score(program.task, model(x), y, between) for x, y in (train, heldout))
-    return on_train, on_heldout
+    together = fit_together([(setup, seed) for seed in SEEDS], validate=False)
+    found = []
+    for run in together or [unstuck.fit(setup, seed=seed, validate=False) for seed in SEEDS]:
+        run.model.eval()
+        with torch.no_grad():
+            on_train, on_heldout = (score(program.task, run.model(x), y, between) for x, y in (train, heldout))
+        found.append((on_train, on_heldout))
+    return found
 
 
 def best_learner(program: Program) -> float:
@@ -140,15 +147,7 @@ def establish(program: Program) -> dict[str, Any]:
     sets = {frozenset[str](), everything}
     sets |= {frozenset({c}) for c in program.causes} | {everything - {c} for c in program.causes}
     began = time.perf_counter()
-    program_seconds = []
-    runs: dict[frozenset[str], list[tuple[float, float]]] = {}
-    for repaired in sorted(sets, key=lambda s: (len(s), sorted(s))):
-        runs[repaired] = []
-        for seed in SEEDS:
-            start = time.perf_counter()
-            runs[repaired].append(scores(program, repaired, seed))
-            if not repaired:
-                program_seconds.append(time.perf_counter() - start)
+    runs = {repaired: scores(program, repaired) for repaired in sorted(sets, key=lambda s: (len(s), sorted(s)))}
     heldout = {repaired: [pair[1] for pair in found] for repaired, found in runs.items()}
     given, full = heldout[frozenset()], heldout[everything]
     gap = np.subtract(full, given)
@@ -173,7 +172,6 @@ def establish(program: Program) -> dict[str, Any]:
         "reference": round(reference, 3),
         "reproduced": bool(gap.mean() >= CLEAR and gap.min() > 0),
         "healthy": bool(np.mean(full) >= enough and min(full) >= enough - NEAR * abs(reference - constant)),
-        "seconds": round(float(np.median(program_seconds)), 2),
         "seconds_in_all": round(time.perf_counter() - began, 1),
     }
 
@@ -183,7 +181,7 @@ def smallest_cures(program: Program, given: Sequence[float], full: Sequence[floa
     for size in range(2, len(program.causes)):
         cures = []
         for codes in itertools.combinations(program.causes, size):
-            joint = [scores(program, frozenset(codes), seed)[1] for seed in SEEDS]
+            joint = [pair[1] for pair in scores(program, frozenset(codes))]
             if suffices(share_closed(given, joint, full)):
                 cures.append(list(codes))
         if cures:
@@ -208,10 +206,16 @@ def line(name: str, found: dict[str, Any]) -> str:
     )
     flags = ("" if found["reproduced"] else " NOT-REPRODUCED") + ("" if found["healthy"] else " TWIN-NOT-HEALTHY")
     yardsticks = f"(constant {found['constant']:.2f}, learner {found['reference']:.2f})"
-    return (
-        f"{name:17s} {'+'.join(found['truth']):24s} {ill:6.3f} → {well:6.3f} "
-        f"{yardsticks} {found['seconds']:.2f}s {words}{flags}"
-    )
+    return f"{name:17s} {'+'.join(found['truth']):24s} {ill:6.3f} → {well:6.3f} {yardsticks} {words}{flags}"
+
+
+def chosen(everything: Sequence[Program], names: Sequence[str], known: dict[str, Any]) -> list[Program]:
+    """Which to establish: those named, in that order, or else those that are new or have other causes than before."""
+    if "--all" in names:
+        return list(everything)
+    if names:
+        return [program for name in names for program in everything if program.id == name]
+    return [p for p in everything if p.id not in known or set(known[p.id]["causes"]) != set(p.causes)]
 
 
 def main(names: Sequence[str]) -> None:
@@ -219,9 +223,7 @@ def main(names: Sequence[str]) -> None:
     warnings.filterwarnings("ignore")
     known: dict[str, Any] = json.loads(ESTABLISHED.read_text()) if ESTABLISHED.exists() else {}
     everything = programs()
-    for program in everything:
-        if names and program.id not in names:
-            continue
+    for program in chosen(everything, names, known):
         known[program.id] = establish(program)
         print(line(program.id, known[program.id]), flush=True)
         kept = {p.id: known[p.id] for p in everything if p.id in known}

@@ -64,4 +64,5 @@ PROGRAM = Program(
     splits=splits,
     task="classes",
     causes=("OPT017",),
+    full_facts=False,
 )

@@ -2,8 +2,10 @@
 
 The recurrent net of that example with `RNN_RELU`, SGD at its default rate of 20. Answers: a rate of 1 or 2,
 clipping. Here: tokens of a generated text in which each mostly follows from the two before, windows of 12, 32
-hidden units.
+hidden units; the norm is clipped at 0.15.
 """
+
+import math
 
 import torch
 from torch import Tensor, nn, optim
@@ -11,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from bench.programs import Program, Repaired
 from bench.programs.data import Splits, generator
+from bench.programs.pieces import clipped
 from unstuck import Setup
 
 
@@ -44,11 +47,12 @@ def splits(repaired: Repaired) -> Splits:
 
 def build(repaired: Repaired) -> Setup:
     train, heldout = splits(repaired)
-    rate = 1.0 if "OPT001" in repaired else 20.0
+    rate = 2.0 if "OPT001" in repaired else 20.0
+    norm = 0.15 if "OPT007" in repaired else math.inf
     return Setup.of(
         model=LanguageModel,
         loss=next_token_loss,
-        optimizer=lambda parameters: optim.SGD(parameters, lr=rate),
+        optimizer=lambda parameters: clipped(optim.SGD(parameters, lr=rate), norm),
         train=train,
         validation=heldout,
         epochs=30,
@@ -62,5 +66,6 @@ PROGRAM = Program(
     build=build,
     splits=splits,
     task="classes",
-    causes=("OPT001",),
+    causes=("OPT001", "OPT007"),
+    full_facts=False,
 )

@@ -41,4 +41,5 @@ PROGRAM = Program(
     splits=splits,
     task="classes",
     causes=("SET002",),
+    full_facts=False,
 )

@@ -47,4 +47,5 @@ PROGRAM = Program(
     splits=splits,
     task="classes",
     causes=("MIS004",),
+    full_facts=False,
 )

@@ -51,4 +51,5 @@ PROGRAM = Program(
     splits=splits,
     task="classes",
     causes=("SET004",),
+    full_facts=False,
 )

@@ -36,4 +36,5 @@ PROGRAM = Program(
     splits=splits,
     task="regression",
     causes=("SET001",),
+    full_facts=False,
 )

@@ -39,4 +39,5 @@ PROGRAM = Program(
     splits=splits,
     task="classes",
     causes=("SET002", "OPT001"),
+    full_facts=False,
 )

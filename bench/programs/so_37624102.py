@@ -53,4 +53,5 @@ PROGRAM = Program(
     splits=splits,
     task="classes",
     causes=("OPT001",),
+    full_facts=False,
 )

@@ -47,4 +47,5 @@ PROGRAM = Program(
     splits=splits,
     task="regression",
     causes=("DAT001", "OPT006", "CAP001"),
+    full_facts=False,
 )

@@ -38,4 +38,5 @@ PROGRAM = Program(
     splits=splits,
     task="regression",
     causes=("OPT002",),
+    full_facts=False,
 )

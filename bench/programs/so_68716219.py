@@ -62,4 +62,5 @@ PROGRAM = Program(
     splits=splits,
     task="classes",
     causes=("SET005", "GEN001"),
+    full_facts=False,
 )
