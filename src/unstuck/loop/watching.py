@@ -106,7 +106,6 @@ class Watcher:
         self._at_boundary = True  # whether the optimizer stepped in the last call, so that a sample may begin
         self._never_steps = False
         self._norms: list[Tensor] = []
-        optimizer.register_step_pre_hook(self._see_whole_gradient)
 
     @contextmanager
     def step(self, index: int, due: bool) -> Iterator[None]:
@@ -120,7 +119,10 @@ class Watcher:
         if self._window is None and self._is_due and self._at_boundary:
             self._window, self._is_due = _Window(), False
         stepped: list[bool] = []
-        handles = [self.optimizer.register_step_post_hook(lambda *_: stepped.append(True))]
+        handles = [
+            self.optimizer.register_step_pre_hook(self._see_whole_gradient),
+            self.optimizer.register_step_post_hook(lambda *_: stepped.append(True)),
+        ]
         if self._window is not None:
             with self._timed():
                 handles.extend(self._hook(self._window))

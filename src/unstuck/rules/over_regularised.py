@@ -221,5 +221,11 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=(*(f"SET{number:03d}" for number in range(1, 21)), "DAT001", "DAT006", "OPT006", "OPT011"),
+    explained_by=(
+        *(f"SET{number:03d}" for number in range(1, 21) if number != 18),
+        "DAT001",
+        "DAT006",
+        "OPT006",
+        "OPT011",
+    ),
 )
