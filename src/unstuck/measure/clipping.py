@@ -111,7 +111,7 @@ _CLIPS: Final = frozenset(
 
 @final
 class _Line(TorchFunctionMode):
-    """Finds the line that clips: a call of torch's functions for it, or one that changes a gradient in place."""
+    """Finds the line that calls one of torch's functions for clipping."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -44,7 +44,7 @@ from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, OneCycleLR
 from unstuck import patients
 from unstuck.edits.written_step import write_step
 from unstuck.errors import RemedyError
-from unstuck.measure.first_steps import FirstSteps
+from unstuck.measure.first_steps import MOST_CALLS, FirstSteps
 from unstuck.measure.rate_schedule import RateSchedule
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
@@ -77,20 +77,30 @@ def judge(first: FirstSteps, schedule: RateSchedule) -> Verdict:
         spent = Quantity("share of the batches at a hundredth of the rate or less", schedule.spent)
         by_epoch = Quantity("the same, with the schedule stepped once an epoch", schedule.spent_by_epoch)
         evidence += [Evidence(spent, SPENT), Evidence(by_epoch, SPENT)]
-    for outcome, sentence, where in (_order(first), _schedule(schedule)):
+    for outcome, sentence, where in (_order(first, schedule), _schedule(schedule)):
         if outcome:
             return Verdict(Outcome.PRESENT, sentence, tuple(evidence), tuple(filter(None, where)))
+    if first.steps == 0 and first.calls < _enough(schedule):
+        sentence = f"No optimizer step was taken on {first.calls} batches: too few to tell."
+        return Verdict(Outcome.UNDECIDED, sentence, tuple(evidence))
     sentence = "The first steps clear, add up, and use the gradients in the right order."
     if schedule.exists:
         sentence = f"{sentence[:-1]}, and the rate is spent at {schedule.spent:.0%} of the batches."
+    if schedule.ahead:
+        sentence = f"{sentence[:-1]}; the schedule is stepped ahead of the optimizer, which shifts it by one step."
     return Verdict(Outcome.ABSENT, sentence, tuple(evidence))
 
 
-def _order(first: FirstSteps) -> tuple[bool, str, tuple[str, ...]]:
+def _enough(schedule: RateSchedule) -> float:
+    """Batches within which gradients that are added up on purpose have made a step: an epoch's, if not too many."""
+    return min(MOST_CALLS, schedule.batches / max(1, schedule.epochs) or MOST_CALLS)
+
+
+def _order(first: FirstSteps, schedule: RateSchedule) -> tuple[bool, str, tuple[str, ...]]:
     got_gradient = any(layer.alive for layer in first.layers)
     moved = any(layer.moved for layer in first.layers)
     lines = (first.clear_line, first.step_line)
-    if first.steps == 0 and got_gradient and not moved:
+    if first.steps == 0 and got_gradient and not moved and first.calls >= _enough(schedule):
         return True, f"The optimizer took no step on {first.calls} batches.", (first.backward_line,)
     if first.steps > 1 and got_gradient and not moved and not any(first.gradient_norms):
         order = ", ".join(first.order)
@@ -133,7 +143,7 @@ def put_in_order(setup: Setup, first: FirstSteps, schedule: RateSchedule) -> Set
     Raises:
         RemedyError: If neither is out of order.
     """
-    if _order(first)[0]:
+    if _order(first, schedule)[0]:
         return setup.corrected(in_order=True)
     if not schedule.per_batch:
         raise RemedyError("every part of the step is where it should be")
