@@ -231,6 +231,12 @@ def normalised(outputs: Tensor, labels: Tensor) -> Tensor:
             "cross-entropy of probabilities",
             OutputForm.CLASS_PROBABILITIES,
         ),
+        (
+            lambda o, t: -(t * o.clamp(1e-7, 1 - 1e-7).log() + (1 - t) * (1 - o.clamp(1e-7, 1 - 1e-7)).log()).mean(),
+            10.0 * OTHERS,
+            "binary cross-entropy",
+            OutputForm.PROBABILITIES,
+        ),
         (normalised, LABELS, "cross-entropy of probabilities", OutputForm.CLASS_PROBABILITIES),
         (
             lambda o, t: -(t * o.log()).sum(1).mean(),

@@ -59,6 +59,11 @@ def _aligned(loss: Callable[..., Tensor]) -> Loss:
     return lambda outputs, targets: loss(outputs, targets.reshape(outputs.shape).to(outputs.dtype))
 
 
+def _cross_entropy_of_shares(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy by its formula, which takes targets beyond 0 and 1 as well; torch's own does not."""
+    return -(targets * outputs.log() + (1.0 - targets) * (1.0 - outputs).log()).mean()
+
+
 def _cross_entropy_over_last(outputs: Tensor, targets: Tensor) -> Tensor:
     """The usual loss of a language model: outputs `[N, T, C]`, targets `[N, T]`."""
     return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
@@ -104,7 +109,7 @@ TEXTBOOK: Final[tuple[tuple[str, OutputForm, Loss], ...]] = (
         _aligned(functional.binary_cross_entropy_with_logits),
     ),
     (SIGMOID_IN_LOSS, OutputForm.BINARY_LOGITS, _sigmoid_cross_entropy),
-    ("binary cross-entropy", OutputForm.PROBABILITIES, _aligned(functional.binary_cross_entropy)),
+    ("binary cross-entropy", OutputForm.PROBABILITIES, _aligned(_cross_entropy_of_shares)),
     ("mean squared error", OutputForm.VALUES, _aligned(functional.mse_loss)),
     ("mean absolute error", OutputForm.VALUES, _aligned(functional.l1_loss)),
     ("Huber", OutputForm.VALUES, _aligned(functional.smooth_l1_loss)),
