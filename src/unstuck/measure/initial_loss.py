@@ -82,7 +82,7 @@ class InitialLoss:
             made = _before(layout.last_operation, torch.cat(outputs).double().cpu())
         found = cls(loss, best.training_loss, reach.ideal, (), (), math.nan)
         constant = torch.tensor(best.constant, dtype=torch.float64)
-        if made is None or made.dim() < 2 or not len(constant) == made[0].numel() < KEPT:
+        if made is None or made.dim() < 2 or not len(constant) == made[0].numel() <= KEPT:
             return found
         wanted = _before(layout.last_operation, constant.reshape(1, *made.shape[1:]))
         mean, rows = made.mean(0), made.reshape(len(made), -1)

@@ -59,7 +59,7 @@ FAR: Final = Threshold(
     "span from the best constant's loss to the lowest possible",
     "further above the best constant than everything that can be learned lies below it",
 )
-CONFIDENT: Final = 30.0
+CONFIDENT: Final = 100.0
 """How far the fault moves the last bias, in logits or in spreads of the targets."""
 
 
