@@ -58,7 +58,7 @@ def logistic(table: Table, labels: Whole, classes: int) -> Predict:
         if len(present) < 2:
             return _shares(labels[rows], classes)
         model = LogisticRegression(C=penalty, max_iter=200).fit(table[rows], labels[rows])
-        return _spread_over(model.predict_proba, present, classes, len(labels))
+        return spread_over(model.predict_proba, present, classes, len(labels))
 
     every = np.arange(len(labels))
     check, learn = every % 5 == 4, every % 5 != 4
@@ -154,7 +154,7 @@ def boosted_classes(table: Table, labels: Whole, classes: int) -> Predict:
     trees = 1 if len(present) == 2 else len(present)
     model = HistGradientBoostingClassifier(**_boosting(max(8, min(60, 200 // trees))))
     model.fit(table[kept], labels[kept])
-    return _spread_over(model.predict_proba, present, classes, len(kept))
+    return spread_over(model.predict_proba, present, classes, len(kept))
 
 
 def boosted_values(table: Table, wanted: Table) -> Predict:
@@ -198,7 +198,7 @@ def _shares(labels: Whole, classes: int) -> Predict:
     return lambda table: np.tile(said, (len(table), 1))
 
 
-def _spread_over(predict: Predict, present: Whole, classes: int, samples: int) -> Predict:
+def spread_over(predict: Predict, present: Whole, classes: int, samples: int) -> Predict:
     """Log-probabilities over all classes; those that were never seen, and zeros, get a share of 1/N."""
 
     def asked(table: Table) -> Table:
