@@ -27,6 +27,7 @@ class Gauge:
     """Turns two scores into a gain: a share of the span from the best constant to the lowest known."""
 
     def __init__(self, comparison: Comparison | None, aim: Aim, by_loss: bool) -> None:
+        by_loss = by_loss and aim is not Aim.BALANCED
         self.comparison, self.aim, self.by_loss = comparison, aim, by_loss
         self.score = aim.value if by_loss else aim.value.replace("loss", "error")
 
@@ -34,6 +35,8 @@ class Gauge:
         """The gain; for a remedy of the training loss the smaller of training and held-out."""
         if self.aim is Aim.TRAINING:
             return min(self._one("training", before, after), self._one("held_out", before, after))
+        if self.aim is Aim.BALANCED:
+            return self._share(before.held_out.balanced_error, after.held_out.balanced_error, 1.0, 0.0)
         return self._one("held_out" if self.aim is Aim.HELD_OUT else "test", before, after)
 
     def is_enough(self, comparison: Comparison, scores: Scores, gain: float) -> bool:
@@ -44,6 +47,8 @@ class Gauge:
 
     def number(self, scores: Scores) -> float:
         """The number that the trial shows."""
+        if self.aim is Aim.BALANCED:
+            return scores.held_out.balanced_error
         split = {Aim.TRAINING: scores.training, Aim.HELD_OUT: scores.held_out, Aim.TEST: scores.test}[self.aim]
         if split is None:
             return math.nan
@@ -51,7 +56,7 @@ class Gauge:
 
     def closed(self, pairs: Sequence[tuple[Scores, Scores]]) -> float | None:
         """Share of what falls short of the lowest known score that is closed; None where that is not known."""
-        split = {Aim.TRAINING: "training", Aim.HELD_OUT: "held_out", Aim.TEST: "test"}[self.aim]
+        split = {Aim.TRAINING: "training", Aim.TEST: "test"}.get(self.aim, "held_out")
         lowest = self._span(split)[1] if self.by_loss else 0.0
         before = [self.number(old) for old, _ in pairs]
         after = [self.number(new) for _, new in pairs]

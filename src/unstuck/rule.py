@@ -17,6 +17,7 @@ class Aim(enum.Enum):
     TRAINING = "training loss"
     HELD_OUT = "held-out loss"
     TEST = "test loss"
+    BALANCED = "balanced held-out error"
 
 
 @final

@@ -69,6 +69,51 @@ def _share_wrong(answers: Tensor, truth: Tensor) -> float:
     return wrong / max(1.0 - most_frequent, 1.0 / truth.numel())
 
 
+def balanced_error(task: Task, outputs: Any, targets: Any) -> float:
+    """The mean over classes of the share of each that is answered wrongly: 1 for any constant prediction.
+
+    Brodersen et al., "The balanced accuracy and its posterior distribution", 2010; scaled so that chance is 1.
+
+    Args:
+        task: The task.
+        outputs: Outputs of the model, shape `[N, …]`.
+        targets: Targets that match.
+
+    Returns:
+        The error; NaN where targets are no classes, or only one of them occurs.
+    """
+    found = answers_and_truth(task, outputs, targets)
+    if found is None:
+        return float("nan")
+    answers, truth = found
+    present = truth.unique()
+    if len(present) < 2:
+        return float("nan")
+    recalls = [float((answers[truth == one] == one).double().mean()) for one in present]
+    return (1.0 - sum(recalls) / len(recalls)) / (1.0 - 1.0 / len(recalls))
+
+
+def answers_and_truth(task: Task, outputs: Any, targets: Any) -> tuple[Tensor, Tensor] | None:
+    """Answered and given classes, both `[M]`, without targets that are no class; None where there are no classes."""
+    if task.kind not in (Kind.CLASSES, Kind.BINARY) or not isinstance(outputs, Tensor) or not outputs.numel():
+        return None
+    if not isinstance(targets, Tensor):
+        return None
+    outputs, targets = outputs.detach().double().cpu(), targets.detach().cpu()
+    if task.kind is Kind.CLASSES:
+        answers = outputs.argmax(task.class_dimension).flatten()
+        truth = (targets.argmax(1) if task.one_hot else targets.long()).flatten()
+    else:
+        middle = 0.0 if task.output_form is OutputForm.BINARY_LOGITS else 0.5
+        two = outputs.dim() > 1 and outputs.shape[1] == 2 and targets.dim() == 1
+        answers = (outputs.argmax(1) if two else (outputs > middle).long()).flatten()
+        truth = targets.long().flatten()
+    if answers.numel() != truth.numel():
+        return None
+    counted = (truth >= 0) & (truth < task.classes)
+    return answers[counted], truth[counted]
+
+
 def joined(parts: list[Any]) -> Any:
     """Outputs or targets of several batches as one tensor, or the first where they cannot be joined."""
     try:

@@ -12,7 +12,7 @@ from unstuck.edits.losses import OUTPUT_FORM
 from unstuck.loop import predict, score_of
 from unstuck.loop.evaluate import SAMPLES
 from unstuck.measure.loss_form import OutputForm
-from unstuck.measure.metric import error_on
+from unstuck.measure.metric import balanced_error, error_on, joined
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.task import Task
@@ -30,12 +30,14 @@ class SplitScore:
         standard_error: Of `loss`.
         error: The task's own error (1 for the best constant prediction); NaN where it cannot be told.
         samples: Number of samples looked at.
+        balanced_error: The same of each class, on average (1 for a constant prediction); NaN where it cannot be told.
     """
 
     loss: float
     standard_error: float
     error: float
     samples: int
+    balanced_error: float = math.nan
 
 
 @final
@@ -71,9 +73,13 @@ def split_score(given: Setup, task: Task | None, trained: Setup, model: nn.Modul
         batches = data.head(SAMPLES)
         outputs = predict(trained, model, batches)
         score = score_of(given, outputs, batches)
-        error = math.nan if task is None else error_on(given, _as_answered(task, trained), outputs, batches)
+    error = balanced = math.nan
+    if task is not None:
+        task = _as_answered(task, trained)
+        error = error_on(given, task, outputs, batches)
+        balanced = balanced_error(task, joined(outputs), joined([given.targets(batch) for batch in batches]))
     loss = score.loss if math.isfinite(score.loss) or given.loss is None else math.inf
-    return SplitScore(loss, score.standard_error, error, score.samples)
+    return SplitScore(loss, score.standard_error, error, score.samples, balanced)
 
 
 def _as_answered(task: Task, trained: Setup) -> Task:
