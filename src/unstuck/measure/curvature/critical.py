@@ -10,7 +10,7 @@ from typing import Final, final
 from unstuck.measure.curvature.lanczos import Extremes, extreme_eigenpairs
 from unstuck.measure.curvature.lines import Escape, escape, settle, settle_nearby
 from unstuck.measure.curvature.surface import Gradient, Surface
-from unstuck.measure.curvature.trace import estimate_trace, random_normal
+from unstuck.measure.curvature.trace import estimate_trace
 from unstuck.measure.curvature.verdict import MATTERS, Kind, Point, classify
 
 SECONDS: Final = 1.0
@@ -68,7 +68,7 @@ def measure_point(
         The point.
     """
     found, loss = gradient or surface.gradient(), surface.loss()
-    start = random_normal(surface.like, surface.size, seed)
+    start = surface.likely_start(seed)
     ends = extreme_eigenpairs(surface.product, start, deadline=time.monotonic() + seconds)
     unit = span if 0.0 < span < math.inf else abs(loss)
     out = escape(surface, ends.smallest, found.vector, unit)

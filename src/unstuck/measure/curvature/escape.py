@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -13,7 +14,6 @@ from unstuck.loop import fit
 from unstuck.measure.curvature.lanczos import extreme_eigenpairs
 from unstuck.measure.curvature.lines import escape
 from unstuck.measure.curvature.surface import Surface
-from unstuck.measure.curvature.trace import random_normal
 from unstuck.measure.curvature.training import surface_of
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Edit, Setup
@@ -67,7 +67,7 @@ def go_on(setup: Setup, model: nn.Module, surface: Surface, step: Tensor, steps:
     for point in (start, start + step):
         with surface.at(point):
             values = {name: p.detach().clone() for name, p in zip(names, surface.parameters, strict=True)}
-        begun = setup.with_edit(_beginning(model, values))
+        begun = setup.with_edit(beginning(model, values))
         run = fit(replace(begun, epochs=max(1, setup.epochs)), steps=count, seconds=SECONDS, validate=False)
         ended = dict(run.model.named_parameters())
         point = torch.cat([ended[name].detach().to(surface.like).reshape(-1) for name in names])
@@ -82,7 +82,8 @@ def _names(model: nn.Module, surface: Surface) -> list[str]:
     return names
 
 
-def _beginning(model: nn.Module, values: dict[str, Tensor]) -> Edit:
+def beginning(model: nn.Module, values: Mapping[str, Tensor]) -> Edit:
+    """Begin every run with the weights and buffers of a model, some of them replaced by `values`."""
     state = {**{name: value.detach().clone() for name, value in model.state_dict().items()}, **values}
 
     def apply(fresh: nn.Module) -> nn.Module:
@@ -115,7 +116,7 @@ def escaping_start(setup: Setup) -> Setup:
 
 
 def _leave(surface: Surface, seed: int) -> None:
-    start = random_normal(surface.like, surface.size, seed)
+    start = surface.likely_start(seed)
     ends = extreme_eigenpairs(surface.product, start, ends=(True, False), tolerance=0.1, most=START_PRODUCTS)
     found = escape(surface, ends.smallest, surface.gradient().vector, abs(surface.loss()))
     if found.descent.fall > 0.0:

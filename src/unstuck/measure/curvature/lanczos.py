@@ -16,7 +16,7 @@ Product = Callable[[Tensor], Tensor]
 TOLERANCE: Final = 0.01
 """Residual, as a share of the eigenvalue, at which an end counts as found: its true error is below a thousandth."""
 
-SETTLED: Final = 0.1
+SETTLED: Final = 0.5
 """Share of the tolerance that the last product may have moved a value by."""
 
 MOST_PRODUCTS: Final = 200

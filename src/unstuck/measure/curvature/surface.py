@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from unstuck.measure.curvature.trace import random_normal
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup.randomness import trainable
 
@@ -19,6 +21,9 @@ Loss = Callable[[], Tensor]
 
 FREE_BYTES: Final = 64 * 2**20
 """Memory that graphs may take on any machine, however small the step."""
+
+RANDOM_SHARE: Final = 0.3
+"""Of a start of Lanczos' method that is the gradient otherwise: enough for every direction to have its share."""
 
 
 @final
@@ -51,6 +56,7 @@ class Surface:
     Attributes:
         parameters: Trainable ones; a tied one counts once.
         weights: Share of each chunk in the loss.
+        memory: Bytes that kept graphs may take together.
         products: Hessian products taken so far.
         kept: Chunks whose graphs are kept.
         bytes: Memory that they take.
@@ -80,7 +86,7 @@ class Surface:
         total = sum(weights) if weights is not None else len(losses)
         self.weights = tuple(weight / total for weight in (weights if weights is not None else [1.0] * len(losses)))
         self.products = self.kept = self.bytes = 0
-        self._losses, self._memory = tuple(losses), memory
+        self._losses, self.memory = tuple(losses), memory
         self._graphs: list[tuple[Tensor, ...]] | None = None
 
     @property
@@ -147,6 +153,28 @@ class Surface:
         concentration = sum(weight**2 for weight in self.weights)
         return Gradient(mean, max(0.0, spread * concentration / (1.0 - concentration)) ** 0.5)
 
+    def likely_start(self, seed: int) -> Tensor:
+        """Where to begin the search for the ends of the spectrum: the gradient with a third of random numbers in it.
+
+        The gradient of a network under training lies mostly within the steepest directions (G. Gur-Ari, D. Roberts,
+        E. Dyer, "Gradient descent happens in a tiny subspace", 2018), which saves products. It comes with the graphs
+        that products need anyway.
+
+        Args:
+            seed: Seeds the random part.
+
+        Returns:
+            A vector of shape `[P]`.
+        """
+        vector = random_normal(self.like, self.size, seed)
+        self._require_graphs()
+        assert self._graphs is not None
+        mean = torch.zeros_like(vector)
+        for weight, slopes in zip(self.weights, self._graphs, strict=False):
+            mean.add_(self._join(slopes), alpha=weight)
+        norm = float(mean.norm())
+        return vector if not 0.0 < norm < math.inf else mean / norm + RANDOM_SHARE * vector / vector.norm()
+
     def show_gradient(self) -> None:
         """Put the gradient into the `grad` of the parameters, for an optimizer over them."""
         for parameter, part in zip(self.parameters, self._split(self.gradient().vector), strict=True):
@@ -157,30 +185,33 @@ class Surface:
         self.products += 1
         parts = self._split(vector)
         total = torch.zeros_like(vector)
+        self._require_graphs()
+        assert self._graphs is not None
         with exact():
-            if self._graphs is None:
-                self._graphs = self._keep()
             for number, (weight, loss) in enumerate(zip(self.weights, self._losses, strict=True)):
                 kept = number < len(self._graphs)
                 slopes = self._graphs[number] if kept else self._slopes(loss(), create_graph=True)
                 total.add_(self._curve(slopes, parts, keep=kept), alpha=weight)
         return total
 
-    def _keep(self) -> list[tuple[Tensor, ...]]:
-        """Gradient graphs of as many chunks as fit into memory, at least the first where a single one would fit."""
-        graphs: list[tuple[Tensor, ...]] = []
+    def _require_graphs(self) -> None:
+        """Keep the gradient graphs of as many chunks as fit into memory, unless they are kept already."""
+        if self._graphs is not None:
+            return
+        self._graphs = []
         largest = 0
-        for loss in self._losses:
-            if graphs and self.bytes + largest > self._memory:
-                break
-            with counted() as saved:
-                graphs.append(self._slopes(loss(), create_graph=True))
-            largest = max(largest, saved[0])
-            self.bytes += saved[0]
-        if self.bytes > self._memory:
-            graphs, self.bytes = [], 0
-        self.kept = len(graphs)
-        return graphs
+        with exact():
+            for loss in self._losses:
+                if self.bytes + largest > self.memory:
+                    break
+                with counted() as saved:
+                    slopes = self._slopes(loss(), create_graph=True)
+                largest = max(largest, saved[0])
+                if self.bytes + largest > self.memory:
+                    break
+                self._graphs.append(slopes)
+                self.bytes += saved[0]
+        self.kept = len(self._graphs)
 
     def _slopes(self, loss: Tensor, *, create_graph: bool) -> tuple[Tensor, ...]:
         """The gradient on one chunk; zeros for parameters that the loss does not depend on."""
