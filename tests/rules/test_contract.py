@@ -199,6 +199,11 @@ def test_case_is_judged_as_declared(rule: Rule, number: int) -> None:
     assert outcome is case.outcome, str(report)
 
 
+def plain_descent() -> Setup:
+    """A patient for faults that an optimizer with steps of its own scale shrugs off."""
+    return patients.shells(optimizer=patients.sgd(0.1, 0.9))
+
+
 @pytest.mark.slow
 @broadcasts_on_purpose
 @pytest.mark.parametrize("rule", FAULTS, ids=lambda rule: rule.code)
@@ -209,6 +214,7 @@ def test_fault_is_found_and_healed(rule: Rule) -> None:
     for base in (
         patients.regression,
         patients.classification,
+        plain_descent,
         lambda: patients.shells(optimizer=patients.sgd(0.1, 0.9)),
     ):
         try:

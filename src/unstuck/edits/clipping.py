@@ -20,38 +20,44 @@ from unstuck.setup.batch import map_tensors
 SAMPLES: Final = 256
 """Training samples on which a cliff is placed."""
 
-RARE: Final = 0.01
-"""Share of those samples that begin beyond it."""
+RARE: Final = 0.003
+"""Share of those samples that begin beyond the edge."""
+
+LOW: Final = 0.1
+"""Height of the walls, in standard deviations: so low that what comes through is hardly changed."""
 
 
 @final
-class Cliff(nn.Module):
-    """The identity up to an edge, and a wall of a given slope beyond (Pascanu et al. 2013)."""
+class Cliffs(nn.Module):
+    """The identity up to an edge, and low but steep walls beyond: the gradient there is large and leads nowhere."""
 
     def __init__(self, slope: float) -> None:
         """Without an edge yet.
 
         Args:
-            slope: Beyond the edge.
+            slope: Of the walls.
         """
         super().__init__()
         self.slope = slope
         self.register_buffer("edge", torch.tensor(float("inf")))
+        self.register_buffer("height", torch.tensor(1.0))
         self.edge: Tensor
+        self.height: Tensor
 
     def forward(self, values: Tensor) -> Tensor:
         """Shape `[N, ...]` to the same."""
-        return values + self.slope * (values - self.edge.to(values.dtype)).clamp_min(0.0)
+        edge, height = self.edge.to(values.dtype), self.height.to(values.dtype)
+        return values + height * torch.sin((values - edge).clamp_min(0.0) * (self.slope / height))
 
 
-def raise_cliff(setup: Setup, slope: float) -> Setup:
-    """Put a wall into the loss surface that few samples are beyond: the fault of gradients that explode.
+def raise_cliffs(setup: Setup, slope: float) -> Setup:
+    """Put steep walls into the loss surface that few samples meet: the fault of gradients that explode.
 
-    It is put behind the first hidden affine or recurrent layer, its edge where one sample in a hundred passes it.
+    They are put behind the first hidden affine or recurrent layer, where few samples have a unit beyond their edge.
 
     Args:
         setup: What is trained.
-        slope: Of the wall; the surface elsewhere stays as it is.
+        slope: Of the walls; the surface elsewhere stays as it is.
 
     Returns:
         The changed set-up.
@@ -70,7 +76,7 @@ def raise_cliff(setup: Setup, slope: float) -> Setup:
 
         def see(module: nn.Module, inputs: Any, output: Any) -> None:
             values = output[0] if isinstance(output, tuple) else output
-            seen.append(values.detach().float().flatten(1).amax(1))
+            seen.append(values.detach().float().flatten(1))
 
         place = next(iter(model.parameters())).device
         handle = host.register_forward_hook(see)
@@ -79,14 +85,13 @@ def raise_cliff(setup: Setup, slope: float) -> Setup:
                 setup.outputs(model, map_tensors(batch, lambda tensor: tensor.to(place)))
         finally:
             handle.remove()
-        cliff = Cliff(slope)
-        cliff.edge.fill_(float(seen[0].quantile(1.0 - RARE)))
-        insert_behind(host, "cliff", cliff)
+        cliffs = Cliffs(slope)
+        cliffs.edge.fill_(float(seen[0].amax(1).quantile(1.0 - RARE)))
+        cliffs.height.fill_(LOW * float(seen[0].std()))
+        insert_behind(host, "cliffs", cliffs)
         return model
 
-    edit = Edit(
-        f"model: behind {name}", "nothing", f"a wall of slope {slope:g} that one sample in a hundred hits", apply
-    )
+    edit = Edit(f"model: behind {name}", "nothing", f"walls of slope {slope:g} that few samples meet", apply)
     return with_checked_edit(setup, edit, REFUSAL)
 
 

@@ -179,6 +179,8 @@ def make_units_equal(setup: Setup, value: float | None = None) -> Setup:
 def scale_weights(setup: Setup, factor: float) -> Setup:
     """Multiply the weights of all trainable affine layers but the last: the fault of a wrong initial scale.
 
+    Layers with a norm behind them are left alone: it would undo their scale.
+
     Args:
         setup: What is trained.
         factor: Multiplies them.
@@ -191,7 +193,8 @@ def scale_weights(setup: Setup, factor: float) -> Setup:
     """
     record = trace(setup)
     affine = list(dict.fromkeys(call.name for call in record.calls if isinstance(call.module, AFFINE)))
-    names = [name for name in affine[:-1] if name in _trainable(record.model)]
+    undone = {layer.name for layer in structure_of(record).layers if layer.normalised}
+    names = [name for name in affine[:-1] if name in _trainable(record.model) and name not in undone]
     if not names:
         raise RemedyError("it has no hidden affine layer whose weights could be of a wrong scale")
 

@@ -26,7 +26,7 @@ def norm(tensors: Sequence[Tensor]) -> float:
 def norm_tensor(tensors: Sequence[Tensor]) -> Tensor:
     """Euclidean norm of at least one tensor, shape `[]`, left on the device so that nothing has to wait for it."""
     parts = torch._foreach_norm([_dense(tensor) for tensor in tensors])
-    whole: Tensor = torch.linalg.vector_norm(torch.stack(parts), dtype=torch.float64)
+    whole: Tensor = torch.linalg.vector_norm(torch.stack(list(parts)), dtype=torch.float64)
     return whole
 
 

@@ -40,10 +40,11 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
+import torch
 from torch import nn
 
 from unstuck import patients
-from unstuck.edits.clipping import clip_gradients, raise_cliff
+from unstuck.edits.clipping import clip_gradients, raise_cliffs
 from unstuck.edits.initialisation import initialise_for_activations
 from unstuck.errors import RemedyError
 from unstuck.measure.depth_profile import DepthProfile
@@ -53,6 +54,7 @@ from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
+from unstuck.setup.randomness import isolated
 
 SPIKE: Final = Threshold(
     100.0,
@@ -67,7 +69,7 @@ GROWTH: Final = Threshold(
 )
 
 WALL: Final = 1000.0
-"""Slope of the wall that the fault puts into the loss surface."""
+"""Slope of the walls that the fault puts into the loss surface."""
 
 
 def judge(profile: DepthProfile | Unmeasured, spikes: GradientSpikes | Unmeasured) -> Verdict:
@@ -99,8 +101,22 @@ def _growth(profile: DepthProfile) -> float:
 
 
 def wall_in(setup: Setup) -> Setup:
-    """Put a wall of slope `WALL` into the loss surface that one sample in a hundred hits at the start."""
-    return raise_cliff(setup, WALL)
+    """Put walls of slope `WALL` into the loss surface that few samples meet at the start.
+
+    Args:
+        setup: What is trained.
+
+    Returns:
+        The changed set-up.
+
+    Raises:
+        RemedyError: If the optimizer bounds its steps itself, or there is no hidden layer.
+    """
+    with isolated(setup.seed):
+        _, optimizer = setup.build()
+    if not isinstance(optimizer, torch.optim.SGD):
+        raise RemedyError(f"{type(optimizer).__name__} scales its steps by past gradients: none is thrown far by one")
+    return raise_cliffs(setup, WALL)
 
 
 def clip(setup: Setup, spikes: GradientSpikes) -> tuple[Setup, ...]:
@@ -133,7 +149,7 @@ def clip(setup: Setup, spikes: GradientSpikes) -> tuple[Setup, ...]:
 
 
 def _unlucky(**options: Any) -> Setup:
-    """Shells whose loss surface has a wall in it."""
+    """Shells whose loss surface has walls in it."""
     return wall_in(patients.shells(optimizer=patients.sgd(0.1, 0.9), **options))
 
 
@@ -156,7 +172,7 @@ RULE = Rule(
     fault=wall_in,
     remedy=Remedy("Clip the norm of the gradient, or draw the weights on a lower scale.", clip, Applies.SAFE),
     cases=(
-        Case("a wall in the loss surface that few samples hit", _unlucky, Outcome.PRESENT),
+        Case("walls in the loss surface that few samples meet", _unlucky, Outcome.PRESENT),
         Case(
             "SGD with momentum on even ground",
             lambda: patients.shells(optimizer=patients.sgd(0.1, 0.9)),

@@ -67,8 +67,8 @@ ACCOUNTED: Final = Threshold(
     "majority: the scale of the weights explains more of the deviation than all else together",
 )
 
-LARGER: Final = 30.0
-"""By how much the fault multiplies the weights: a `randn` for a layer of a thousand inputs."""
+LARGER: Final = 100.0
+"""By how much the fault multiplies the weights: a `randn` for a layer of three thousand inputs."""
 
 
 def judge(profile: DepthProfile) -> Verdict:
@@ -132,7 +132,7 @@ RULE = Rule(
     remedy=Remedy("Draw the initial weights by He's or Xavier's rule, biases zero.", draw_to_scale, Applies.SAFE),
     cases=(
         Case(
-            "weights thirty times too large",
+            "weights a hundred times too large",
             lambda: patients.shells(lambda: _scaled(4, 32, 32, 3, factor=LARGER)),
             Outcome.PRESENT,
         ),
@@ -143,7 +143,7 @@ RULE = Rule(
         ),
         Case("torch's own draw in a network of three layers", patients.shells, Outcome.ABSENT),
         Case(
-            "weights thirty times too large, but batch-norm behind every layer",
+            "weights a hundred times too large, but batch-norm behind every layer",
             lambda: patients.shells(lambda: _scaled(4, 32, 32, 3, factor=LARGER, norm=True)),
             Outcome.ABSENT,
         ),

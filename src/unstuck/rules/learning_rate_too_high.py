@@ -143,5 +143,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "SET006", "OPT012", "OPT014", "OPT021", "CAP003"),
+    explained_by=("SET006", "DAT001", "DAT002", "OPT010", "OPT012", "OPT014", "OPT021", "CAP003"),
 )

@@ -65,7 +65,7 @@ TOGETHER: Final = Threshold(
     "nine tenths; layers of the healthy set-ups of bench/bases are at 0.9 and below, at 0.4 in the median",
 )
 
-MOVED: Final = 10.0
+MOVED: Final = 30.0
 """Standard deviations by which the fault moves what feeds the layers."""
 
 
@@ -94,7 +94,7 @@ def judge(profile: DepthProfile) -> Verdict:
 
 
 def move_away(setup: Setup) -> Setup:
-    """Add ten times its spread to what feeds each layer behind the first."""
+    """Add thirty times its spread to what feeds each layer behind the first."""
     return move_activations(setup, MOVED)
 
 
