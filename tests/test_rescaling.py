@@ -28,6 +28,7 @@ from unstuck.report import Outcome
 from unstuck.rules import load
 from unstuck.setup import Setup
 
+RATE, MOMENTUM = 0.1, 0.8
 FACTORS = (0.01, 0.1, 10.0, 100.0)
 ABOUT_SCALE = frozenset({"DAT001", "DAT002"})
 
@@ -46,15 +47,15 @@ class Times(nn.Module):
 
 
 def gentle(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    return SGD(parameters, 0.1, momentum=0.5)
+    return SGD(parameters, RATE, momentum=MOMENTUM)
 
 
 HEALTHY: dict[str, Callable[..., Setup]] = {
     "classes under Adam": lambda **more: classification(epochs=30, **more),
-    "classes under SGD": lambda **more: classification(**{"optimizer": gentle, "epochs": 30, **more}),
+    "classes under SGD": lambda **more: classification(**{"optimizer": gentle, "epochs": 50, **more}),
     "shells": lambda **more: shells(**more),
     "values under Adam": lambda **more: regression(epochs=30, **more),
-    "values under SGD": lambda **more: regression(**{"optimizer": gentle, "epochs": 30, **more}),
+    "values under SGD": lambda **more: regression(**{"optimizer": gentle, "epochs": 50, **more}),
 }
 SIZES = {"classes": (4, 24, 3), "shells": (4, 32, 32, 3), "values": (3, 24, 1)}
 
@@ -126,7 +127,7 @@ def between(name: str, factor: float) -> Setup:
         return net
 
     def optimizer(parameters: Any) -> torch.optim.Optimizer:
-        kind, usual = (SGD, {"lr": 0.1, "momentum": 0.5}) if uses_sgd(name) else (Adam, {"lr": 0.01})
+        kind, usual = (SGD, {"lr": RATE, "momentum": MOMENTUM}) if uses_sgd(name) else (Adam, {"lr": 0.01})
         power = 2 if uses_sgd(name) else 1  # Adam's steps are of the size of the rate, SGD's of the gradient's as well
         groups = []
         for number, parameter in enumerate(parameters):

@@ -6,6 +6,7 @@ from torch import nn
 
 import unstuck
 from tests.edits import patients
+from unstuck.edits.deepening import with_blocks
 from unstuck.edits.initialisation import draw_initialisation, initialise_soundly, make_units_equal
 from unstuck.edits.normalisation import insert_normalisation
 from unstuck.edits.regularisation import with_dropout, with_weight_decay, without_dropout, without_weight_decay
@@ -183,3 +184,21 @@ def test_an_optimizer_without_decay_is_refused() -> None:
     setup = patients.classes_setup(patients.perceptron, patients.vectors(), optimizer=torch.optim.Rprop)
     with pytest.raises(RemedyError, match="Rprop"):
         with_weight_decay(setup, 0.1)
+
+
+@pytest.mark.parametrize("patient", ["plain", "convolutional", "recurrent", "transformer", "residual"])
+def test_blocks_begin_as_the_identity_and_train(patient: str) -> None:
+    setup = getattr(patients, patient)()
+    edited = with_blocks(setup, 16)
+    first, second = (unstuck.fit(made, steps=3).losses for made in (setup, edited))
+    if setup.model.draws_weights:
+        model = edited.build()[0]
+        assert any("inserted_block" in name for name, _ in model.named_parameters())
+    assert len(first) == len(second) == 3 and first != second
+    with isolated(setup.seed):
+        plain = setup.build()[0].eval()
+    with isolated(setup.seed):
+        deeper = edited.build()[0].eval()
+    batch = setup.train.head(8)[0]
+    with torch.no_grad():
+        assert torch.allclose(setup.outputs(plain, batch), edited.outputs(deeper, batch), atol=1e-6)

@@ -136,9 +136,18 @@ def test_a_larger_copy_heals_what_is_too_narrow() -> None:
     assert enlarged.scores.held_out.loss < 0.6 * same.scores.held_out.loss
 
 
-def test_what_has_no_hidden_layer_has_no_larger_copy() -> None:
-    prepared = Prepared.measure(line())
-    with pytest.raises(NotMeasurable):
+def test_what_has_no_hidden_layer_is_given_one() -> None:
+    prepared = Prepared.measure(shells(lambda: nn.Linear(4, 3), epochs=10))
+    enlarged = EnlargedCopy.measure(prepared, Trained(fit(prepared.setup)), UNKNOWN)
+    assert (enlarged.factor, enlarged.how) == (1, "a residual block of 64 units in front of each linear layer")
+    assert enlarged.scores.held_out.loss < 0.3
+
+
+def test_what_has_no_linear_layer_has_no_larger_copy() -> None:
+    prepared = Prepared.measure(
+        shells(lambda: nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 3, 4), nn.Flatten()))
+    )
+    with pytest.raises(NotMeasurable, match="no hidden layer.*no linear layer"):
         EnlargedCopy.measure(prepared, Trained(fit(prepared.setup)), UNKNOWN)
 
 

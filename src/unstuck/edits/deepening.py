@@ -1,13 +1,13 @@
-"""Deeper networks: further layers of the same width behind the hidden ones."""
+"""Deeper networks: further layers of the same width behind the hidden ones, or blocks in front of linear ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, final
 
-from torch import nn
+from torch import Tensor, nn
 
-from unstuck.edits.insertion import insert_behind
+from unstuck.edits.insertion import insert_before, insert_behind
 from unstuck.edits.passes import with_checked_edit
 from unstuck.edits.structure import Layer, read_structure
 from unstuck.errors import RemedyError
@@ -52,3 +52,52 @@ def _alike(layer: Layer) -> nn.Module:
     if layer.kind == "Conv2d":
         return nn.Conv2d(layer.output_shape[1], layer.output_shape[1], 3, padding=1)
     return nn.Linear(layer.output_shape[-1], layer.output_shape[-1])
+
+
+@final
+class ResidualBlock(nn.Module):
+    """A hidden layer with a skip connection around it, which begins as the identity (H. Zhang et al., 2019).
+
+    Args:
+        size: Of what goes in and out, `[…, size]`.
+        hidden: Units between.
+    """
+
+    def __init__(self, size: int, hidden: int) -> None:
+        super().__init__()
+        self.wide, self.back = nn.Linear(size, hidden), nn.Linear(hidden, size)
+        nn.init.zeros_(self.back.weight)
+        nn.init.zeros_(self.back.bias)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Add what the hidden layer makes, shape `[…, size]` to the same."""
+        changed: Tensor = self.back(nn.functional.relu(self.wide(values)))
+        return values + changed
+
+
+def with_blocks(setup: Setup, hidden: int) -> Setup:
+    """Put a residual block in front of each linear layer, so that even a linear model becomes a network.
+
+    Args:
+        setup: What is trained.
+        hidden: Units of each block's hidden layer.
+
+    Returns:
+        The changed set-up; it begins as the function that it was.
+
+    Raises:
+        RemedyError: If no linear layer runs exactly once.
+    """
+    layers = [layer for layer in read_structure(setup).layers if layer.kind == "Linear"]
+    names = [layer.name for layer in layers]
+    sizes = {layer.name: layer.input_shape[-1] for layer in layers if names.count(layer.name) == 1}
+    if not sizes:
+        raise RemedyError("there is no linear layer in front of which a block could be put")
+
+    def apply(model: nn.Module) -> nn.Module:
+        for name, size in sizes.items():
+            insert_before(model.get_submodule(name), "block", ResidualBlock(size, hidden))
+        return model
+
+    edit = Edit(f"model: in front of {', '.join(sizes)}", "", f"a hidden layer of {hidden} units", apply)
+    return with_checked_edit(setup, edit, "no blocks could be put in")

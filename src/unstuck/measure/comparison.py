@@ -264,9 +264,12 @@ def _copy(
     base: Comparison, name: str, kind: str, copy: Callable[[], RobustCopy] | Callable[[], EnlargedCopy]
 ) -> Iterator[Comparator]:
     try:
-        scores = copy().scores
+        found = copy()
     except NotMeasurable:
         return
+    scores = found.scores
+    if isinstance(found, EnlargedCopy) and found.how:
+        name = f"{name} ({found.how})"
     yield _on_loss(base, name, kind, scores.training.loss, scores.held_out.loss, scores.held_out.standard_error)
     yield from _on_error(base, name, kind, scores.training.error, scores.held_out.error)
 

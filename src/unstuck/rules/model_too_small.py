@@ -17,8 +17,9 @@ first by a fifth. It is tested by widening the network, with everything else as
 given, by 2, 4, 8 and 16, and is confirmed if training and held-out loss both fall.
 
 ## Remedy
-Widen every hidden layer by the smallest factor that does nearly as well as the largest. Where a single layer is the
-narrow place, widening that one is enough.
+Widen every hidden layer by the smallest factor that does nearly as well as the largest; a model without hidden layers
+is given one, with a skip connection, in front of each linear one. Where a single layer is the narrow place, widening
+that one is enough.
 
 ## When to leave it
 A small model that is as good as the best learner is large enough, however few its units. If memory, time or
@@ -35,7 +36,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from torch import nn
+
 from unstuck import patients
+from unstuck.edits.deepening import with_blocks
 from unstuck.edits.passes import shapes
 from unstuck.edits.widening import narrowed, widened
 from unstuck.errors import RemedyError
@@ -57,6 +61,9 @@ MOST_OF_IT: Final = 0.5
 """Share of the shortfall from which the same model explains more than everything else together."""
 
 FACTORS: Final = (2, 4, 8, 16)
+UNITS: Final = (16, 64)
+"""Units of the hidden layers that are put in where there are none to widen."""
+
 FAULT: Final = 2
 
 
@@ -139,7 +146,7 @@ def shrink_layers(setup: Setup) -> Setup:
 
 
 def widen_layers(setup: Setup) -> tuple[Setup, ...]:
-    """Widen every hidden layer by each of `FACTORS`, as far as memory and structure allow.
+    """Widen every hidden layer by each of `FACTORS`, as far as memory and structure allow; else put hidden layers in.
 
     Args:
         setup: What is trained.
@@ -157,6 +164,11 @@ def widen_layers(setup: Setup) -> tuple[Setup, ...]:
             found.append(widened(setup, factor))
         except RemedyError as error:
             reason = str(error)
+    for units in () if found else UNITS:
+        try:
+            found.append(with_blocks(setup, units))
+        except RemedyError as error:
+            reason = f"{reason}; {error}"
     if not found:
         raise RemedyError(reason)
     return tuple(found)
@@ -166,11 +178,16 @@ RULE = Rule(
     code="CAP001",
     judge=judge,
     fault=shrink_layers,
-    remedy=Remedy("Widen the hidden layers.", widen_layers, Applies.OPT_IN),
+    remedy=Remedy("Widen the hidden layers, or put some in where there are none.", widen_layers, Applies.OPT_IN),
     cases=(
         Case(
             "two hidden units for classes that lie one inside the other",
             lambda: patients.shells(lambda: patients.perceptron(4, 2, 3)),
+            Outcome.PRESENT,
+        ),
+        Case(
+            "a linear model for classes that no plane separates",
+            lambda: patients.shells(lambda: nn.Linear(4, 3)),
             Outcome.PRESENT,
         ),
         Case("thirty-two units a layer for the same classes", patients.shells, Outcome.ABSENT),
