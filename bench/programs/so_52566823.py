@@ -1,11 +1,11 @@
 """StackOverflow 52566823 (also in deepmufl): a regression predicts the mean.
 
 5-5-4-1, all sigmoids, squared error, SGD at 0.1, batches of 32 in order, 100 epochs, scikit-learn's regression problem
-with 1000 rows. Answers: a linear output, scaled targets. Here: 50 epochs.
+with 1000 rows. Answers: a linear output, scaled targets. Here: 40 epochs, and
+shuffled: the rows are drawn at random anyway.
 """
 
 from torch import nn, optim
-from torch.utils.data import DataLoader, TensorDataset
 
 from bench.programs import Program, Repaired
 from bench.programs.data import Splits, made_regression, standardised_targets
@@ -25,9 +25,10 @@ def build(repaired: Repaired) -> Setup:
         model=lambda: dense(5, 5, 4, 1, between=nn.Sigmoid, last=last),
         loss=nn.MSELoss(),
         optimizer=lambda parameters: optim.SGD(parameters, lr=0.1),
-        train=DataLoader(TensorDataset(*train), batch_size=32, shuffle="SET019" in repaired),
-        validation=DataLoader(TensorDataset(*heldout), batch_size=200),
-        epochs=50,
+        train=train,
+        validation=heldout,
+        epochs=40,
+        batch_size=32,
     )
 
 
@@ -37,5 +38,5 @@ PROGRAM = Program(
     build=build,
     splits=splits,
     task="regression",
-    causes=("SET004", "SET019", "DAT002"),
+    causes=("SET004", "DAT002"),
 )

@@ -2,8 +2,8 @@
 
 One linear layer from 80 values to the next 20, weights from N(0, 3), the squares summed, SGD at 1e-6, batches of 1,
 10 epochs; y = x³ + x² + x on -10 to 10, with values up to 1100 as they are. Answers: scale, the mean, a smaller
-rate. Here: the cubic in 400 steps with some noise, so that a window is never at the same place; a mean over
-the 20 values of scaled ones bears 0.01.
+rate. Here: the cubic in 500 steps with some noise. The repaired rate is what the values bear: 2e-8 as they are,
+0.001 when scaled; 5 epochs.
 """
 
 import torch
@@ -23,12 +23,13 @@ def splits(repaired: Repaired) -> Splits:
     series = x**3 + x**2 + x + 20 * normal(500, seed=581)
     series = (series - series.mean()) / series.std() if "DAT001" in repaired else series
     cut = series.unfold(0, 100, 1)
-    return divided(cut[:, :80], cut[:, 80:], 300)
+    return divided(cut[:, :80], cut[:, 80:], 200)
 
 
 def build(repaired: Repaired) -> Setup:
     train, heldout = splits(repaired)
-    rate = 1e-9 if "OPT001" in repaired else 1e-6
+    bearable = 0.001 if "DAT001" in repaired else 2e-8
+    rate = bearable if "OPT001" in repaired else 1e-6
 
     def network() -> nn.Module:
         net = nn.Linear(80, 20)
@@ -42,7 +43,7 @@ def build(repaired: Repaired) -> Setup:
         optimizer=lambda parameters: optim.SGD(parameters, lr=rate),
         train=train,
         validation=heldout,
-        epochs=10,
+        epochs=5,
         batch_size=1,
     )
 
