@@ -211,12 +211,7 @@ def test_fault_is_found_and_healed(rule: Rule) -> None:
     """Injected into the first of the healthy patients that takes it, the fault is found, and its remedy heals."""
     assert rule.fault is not None
     reasons = []
-    for base in (
-        patients.regression,
-        patients.classification,
-        plain_descent,
-        lambda: patients.shells(optimizer=patients.sgd(0.1, 0.9)),
-    ):
+    for base in (patients.regression, patients.classification, plain_descent):
         try:
             sick = rule.fault(base())
         except RemedyError as reason:

@@ -44,6 +44,7 @@ def _noise(deviation: float) -> Callable[[Tensor], Tensor]:
     def hook(gradient: Tensor) -> Tensor:
         nonlocal steps
         steps += 1
-        return gradient + deviation * steps ** (-DECAY / 2.0) * torch.randn_like(gradient)
+        scale: float = deviation * steps ** (-DECAY / 2.0)
+        return gradient + scale * torch.randn_like(gradient)
 
     return hook
