@@ -8,11 +8,14 @@ import itertools
 import json
 import random
 import sys
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+
+from joblib import Parallel, delayed
 
 from bench.bases import BASES
 from bench.yardstick import HARMFUL, Yardstick
@@ -60,25 +63,36 @@ def healthy_twin(codes: Codes, base: Callable[[], Setup]) -> Setup:
 
 def chosen() -> list[tuple[Codes, str]]:
     """Faults with their bases that the benchmark examines: a fixed random few a rule, and the pairs."""
-    known = established()
-    found: list[tuple[Codes, str]] = []
-    for code in _rules():
-        fitting = [name for name in _bases() if _counts((code,), known.get(key((code,), name), 0.0))]
-        random.Random(code).shuffle(fitting)
-        found += [((code,), name) for name in fitting[:MOST_BASES]]
-    return found + [(codes, name) for codes, name in pairs() if _counts(codes, known.get(key(codes, name), 0.0))]
+    single = [((code,), name) for code in _rules() for name in _harmed(code)]
+    return single + [(codes, name) for codes, name in pairs() if _counts(codes, _known(codes, name))]
+
+
+def _harmed(code: str) -> list[str]:
+    """The first bases, in an order of each rule's own, that are known to be harmed by its fault."""
+    return [name for name in _order(code) if _counts((code,), _known((code,), name))][:MOST_BASES]
+
+
+def _order(code: str) -> list[str]:
+    names = list(_bases())
+    random.Random(code).shuffle(names)
+    return names
+
+
+def _known(codes: Codes, name: str) -> Harm:
+    return established().get(key(codes, name), "not measured")
 
 
 def pairs() -> list[tuple[Codes, str]]:
     """Two faults at once, each of which does harm alone on that base; every rule about equally often."""
-    known, seen = established(), Counter[str]()
+    seen = Counter[str]()
     single = {rule for rule in _rules().values() if rule.aim is Aim.TRAINING and not rule.evidence_suffices}
     possible = [
         ((one.code, other.code), name)
         for name in _bases()
         for one, other in itertools.combinations([rule for rule in _rules().values() if rule in single], 2)
-        if all(_counts((rule.code,), known.get(key((rule.code,), name), 0.0)) for rule in (one, other))
-        and not isinstance(known.get(key((one.code, other.code), name), 0.0), str)
+        if name in _harmed(one.code)
+        and name in _harmed(other.code)
+        and not isinstance(established().get(key((one.code, other.code), name), 0.0), str)
     ]
     random.Random(0).shuffle(possible)
     found: list[tuple[Codes, str]] = []
@@ -129,28 +143,43 @@ def harm(codes: Codes, name: str) -> Harm:
         return f"does not fit: {str(reason).splitlines()[0]}"
 
 
-def _wanted(pattern: str) -> Iterator[tuple[Codes, str]]:
-    for code, name in itertools.product(_rules(), _bases()):
-        if key((code,), name) not in established() or fnmatch.fnmatch(code, pattern):
-            yield (code,), name
+def _measure(wanted: Iterable[tuple[Codes, str]]) -> None:
+    """Measure what is not known yet, two at a time, and keep each at once."""
+    missing = [(codes, name) for codes, name in wanted if key(codes, name) not in established()]
+    work = Parallel(n_jobs=2, return_as="generator_unordered")(delayed(_named)(*one) for one in missing)
+    for name, found in work:
+        established()[name] = found
+        print(name, found, flush=True)
+        ESTABLISHED.write_text(json.dumps(dict(sorted(established().items())), indent=0) + "\n")
+
+
+def _named(codes: Codes, name: str) -> tuple[str, Harm]:
+    warnings.simplefilter("ignore")  # sick programs warn, rightly
+    return key(codes, name), harm(codes, name)
+
+
+def _next() -> list[tuple[Codes, str]]:
+    """Of each rule with too few bases, as many again as it lacks."""
+    found: list[tuple[Codes, str]] = []
+    for code in _rules():
+        unknown = [name for name in _order(code) if key((code,), name) not in established()]
+        found += [((code,), name) for name in unknown[: MOST_BASES - len(_harmed(code))]]
+    return found
 
 
 def main() -> None:
     pattern = sys.argv[1] if len(sys.argv) > 1 else ""
-    known = established()
-    for stale in set(known) - {key((code,), name) for code in _rules() for name in _bases()}:
-        if not set(stale.partition("/")[0].split(BETWEEN)) <= set(_rules()):
-            del known[stale]
-    for codes, name in _wanted(pattern):
-        known[key(codes, name)] = harm(codes, name)
-        print(key(codes, name), known[key(codes, name)], flush=True)
-        ESTABLISHED.write_text(json.dumps(dict(sorted(known.items())), indent=0) + "\n")
-    while missing := [(codes, name) for codes, name in pairs() if key(codes, name) not in known]:
-        for codes, name in missing:  # those that do not fit make room for others
-            known[key(codes, name)] = harm(codes, name)
-            print(key(codes, name), known[key(codes, name)], flush=True)
-            ESTABLISHED.write_text(json.dumps(dict(sorted(known.items())), indent=0) + "\n")
+    for name in list(established()):
+        codes = name.partition("/")[0].split(BETWEEN)
+        if not set(codes) <= set(_rules()) or any(fnmatch.fnmatch(code, pattern) for code in codes):
+            del established()[name]
+    while wanted := _next():
+        _measure(wanted)
+    while missing := [pair for pair in pairs() if key(*pair) not in established()]:
+        _measure(missing)  # those that do not fit make room for others
 
 
 if __name__ == "__main__":
-    main()
+    from bench import injected
+
+    injected.main()  # under its own name, by which workers find its functions
