@@ -47,32 +47,23 @@ from torch import nn
 
 from unstuck import patients
 from unstuck.edits.noise import add_gradient_noise
-from unstuck.errors import RemedyError
 from unstuck.measure.comparison import LARGE, Comparison
-from unstuck.measure.curvature import Kind, surface_of
+from unstuck.measure.curvature import Kind
 from unstuck.measure.curvature.at_end import EndPoint
-from unstuck.measure.curvature.escape import beginning, escaping_start
+from unstuck.measure.curvature.escape import escaping_start
+from unstuck.measure.curvature.resting import start_at_rest
 from unstuck.measure.curvature.saddles import go_to_saddle
 from unstuck.measure.curvature.verdict import MATTERS, SMALL
-from unstuck.measure.protocol import NotMeasurable, Unmeasured
+from unstuck.measure.protocol import Unmeasured
 from unstuck.quantity import Quantity
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
-from unstuck.setup import OptimizerRecipe, Setup
+from unstuck.setup import Setup
 from unstuck.setup.data import StackedData
-from unstuck.setup.randomness import isolated, one_thread
+from unstuck.setup.randomness import isolated
 
 MOMENTUM: Final = 0.9
 SHARE_OF_BATCH: Final = 8
-SAMPLES: Final = 512
-STEEP: Final = 0.5
-"""Step × curvature at the saddle that the fault trains with: a quarter of what gradient descent bears."""
-
-MOST_STEPS: Final = 300
-FEWEST_STEPS: Final = 60
-
-HELD: Final = 11.0
-"""Logarithm of the growth along the descending direction that a saddle found to six digits holds back."""
 
 
 def judge(comparison: Comparison, end: EndPoint | Unmeasured) -> Verdict:
@@ -126,44 +117,8 @@ def _named(kind: Kind) -> str:
 
 
 def start_at_saddle(setup: Setup) -> Setup:
-    """Start every run at a saddle, and train by plain gradient descent on all data, without noise to leave it by.
-
-    Args:
-        setup: What is trained.
-
-    Returns:
-        The changed set-up, with as many steps as before, `MOST_STEPS` at most.
-
-    Raises:
-        RemedyError: If the data are not in memory, or no saddle was found near the start.
-    """
-    data = setup.train
-    if not isinstance(data, StackedData):
-        raise RemedyError("the data are read batch by batch, and without noise it takes all of them at once")
-    try:
-        with isolated(setup.seed), one_thread():
-            model, _ = setup.build()
-            model.train()
-            surface = surface_of(setup, model, data.head(SAMPLES))
-            before = surface.loss()
-            found = go_to_saddle(surface)
-    except NotMeasurable as reason:
-        raise RemedyError(str(reason)) from reason
-    point = found.point
-    if found.kind is not Kind.SADDLE or not point.loss > 0.3 * before:
-        raise RemedyError(f"no saddle was found near the start, but {_named(found.kind)}")
-    rate = STEEP / max(abs(point.largest), abs(point.smallest))
-    holds = HELD / (rate * abs(point.smallest))
-    if holds < FEWEST_STEPS:
-        raise RemedyError(f"the saddle near the start is too steep to be held at for more than {holds:.0f} steps")
-    steps = int(min(MOST_STEPS, setup.epochs * (data.batches_per_epoch or 1), holds))
-    return replace(
-        setup.with_edit(beginning(model, {})),
-        optimizer=OptimizerRecipe(lambda parameters: torch.optim.SGD(list(parameters), rate)),
-        scheduler=None,
-        train=data.with_batch_size(data.size),
-        epochs=max(1, steps),
-    )
+    """Start every run at a saddle, and train by plain gradient descent on all data, without noise to leave it by."""
+    return start_at_rest(setup, Kind.SADDLE, go_to_saddle)
 
 
 def leave_saddle(setup: Setup, end: EndPoint) -> tuple[Setup, ...]:
@@ -218,5 +173,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "OPT010", "OPT011"),
+    explained_by=("DAT001", "OPT005", "OPT010", "OPT011"),
 )

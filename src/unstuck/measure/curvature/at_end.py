@@ -9,14 +9,17 @@ from typing import ClassVar, Final, final
 
 from torch import nn
 
-from unstuck.edits.initialisation import initialise_soundly
+from unstuck.edits.initialisation import draw_initialisation, initialise_soundly
 from unstuck.errors import UnstuckError
 from unstuck.measure.comparison import Comparison
 from unstuck.measure.curvature.critical import measure_point
 from unstuck.measure.curvature.density import Density, spectral_density
 from unstuck.measure.curvature.escape import Continuation, go_on
 from unstuck.measure.curvature.lanczos import extreme_eigenpairs
+from unstuck.measure.curvature.lines import settle
 from unstuck.measure.curvature.modes import Statistics
+from unstuck.measure.curvature.stability import plain_rate, scales_steps, stability_limit
+from unstuck.measure.curvature.surface import Surface
 from unstuck.measure.curvature.trace import estimate_trace
 from unstuck.measure.curvature.training import pieces, surface_of
 from unstuck.measure.curvature.verdict import Kind, Point, classify
@@ -60,6 +63,9 @@ class EndPoint:
         negative_share: Share of the eigenvalues that are negative beyond the error.
         typical: Median absolute eigenvalue among those that are not zero within the error; NaN where all are.
         agreement: Measured bend along the escape direction over that eigenvalue: 1 where the loss falls as ½ λ s².
+        valley_fall: Fall of the loss in a few steps of L-BFGS from there, which follows curved and narrow valleys.
+        stability: Rate × curvature over what the optimizer bears: beyond 1 the steepest direction swings ever wider;
+            NaN for optimizers that scale each direction by past gradients.
         continuation: The training that went on from beyond the saddle; None where there is none.
     """
 
@@ -76,6 +82,8 @@ class EndPoint:
     negative_share: float
     typical: float
     agreement: float
+    valley_fall: float
+    stability: float
     continuation: Continuation | None
 
     @property
@@ -171,6 +179,8 @@ def end_point(setup: Setup, model: nn.Module, steps: int, span: float = math.nan
             negative_share=density.share_below(-cut).value,
             typical=_typical(density, cut),
             agreement=found.out.agreement,
+            valley_fall=point.slope_fall if math.isfinite(point.slope_fall) else settle(surface),
+            stability=_stability(setup, ends.largest.value),
             continuation=going_on,
         )
 
@@ -193,23 +203,32 @@ def _references(setup: Setup, batches: list[Batch]) -> tuple[float, float, float
         batches: Training samples.
 
     Returns:
-        The three; where no sound start can be drawn, the run's own takes its place.
+        The three; of two ways to draw weights the one with the smaller gradient counts, and the run's own start
+        where none can be drawn.
     """
-    surface = surface_of(setup, setup.build()[0], batches)
-    given = sound = surface.gradient().norm
+    given = surface_of(setup, setup.build()[0], batches)
+    drawn: list[tuple[float, Surface]] = []
+    for change in (initialise_soundly, draw_initialisation):
+        try:
+            surface = surface_of(setup, change(setup).build()[0], batches)
+            drawn.append((surface.gradient().norm, surface))
+        except (UnstuckError, NotMeasurable):
+            continue  # nothing that can be drawn anew
+    slope = given.gradient().norm
+    sound, surface = min(drawn, key=lambda pair: pair[0], default=(slope, given))
+    start = surface.likely_start(setup.seed)
+    ends = extreme_eigenpairs(surface.product, start, ends=(False, True), tolerance=0.1, most=10)
+    return slope, sound, ends.scale
+
+
+def _stability(setup: Setup, curvature: float) -> float:
+    optimizer = setup.build()[1]
+    if scales_steps(optimizer):
+        return math.nan
     try:
-        surface = surface_of(setup, initialise_soundly(setup).build()[0], batches)
-        sound = surface.gradient().norm
-    except UnstuckError:
-        pass
-    ends = extreme_eigenpairs(
-        surface.product,
-        surface.likely_start(setup.seed),
-        ends=(False, True),
-        tolerance=0.1,
-        most=10,
-    )
-    return given, sound, ends.scale
+        return plain_rate(setup, optimizer) * curvature / stability_limit(optimizer)
+    except NotMeasurable:
+        return math.nan
 
 
 def _typical(density: Density, cut: float) -> float:

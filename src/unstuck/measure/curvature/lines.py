@@ -93,17 +93,30 @@ def descend(surface: Surface, direction: Tensor, first: float, *, both: bool = F
 
 
 def settle(surface: Surface, steps: int = SETTLING) -> float:
-    """Fall of the loss when it is lowered by L-BFGS for a few steps, which follow curved valleys; the weights go back.
+    """Fall of the loss when it is `lowered`; the weights go back.
 
     Args:
         surface: The loss.
-        steps: Of L-BFGS, with a line search.
+        steps: Of L-BFGS.
 
     Returns:
         The fall; 0 where there is no way down.
     """
-    start, base = surface.point(), surface.loss()
-    lowest = base
+    with surface.at(surface.point()):
+        return lowered(surface, steps)
+
+
+def lowered(surface: Surface, steps: int) -> float:
+    """Move the weights down by L-BFGS, which follows curved and narrow valleys.
+
+    Args:
+        surface: The loss; its weights are where L-BFGS has ended.
+        steps: With a line search each.
+
+    Returns:
+        Fall of the loss to the lowest point that was met.
+    """
+    base = lowest = surface.loss()
     optimizer = torch.optim.LBFGS(
         surface.parameters, max_iter=steps, tolerance_grad=0.0, tolerance_change=0.0, line_search_fn="strong_wolfe"
     )
@@ -116,7 +129,7 @@ def settle(surface: Surface, steps: int = SETTLING) -> float:
         surface.show_gradient()
         return loss
 
-    with surface.at(start), torch.enable_grad():
+    with torch.enable_grad():
         optimizer.step(closure)
     for parameter in surface.parameters:
         parameter.grad = None

@@ -19,6 +19,7 @@ from unstuck.measure.curvature.trace import random_normal
 from unstuck.measure.curvature.training import surface_of
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.protocol import NotMeasurable
+from unstuck.setup import Setup
 from unstuck.setup.randomness import isolated, one_thread, trainable
 
 SAMPLES: Final = 256
@@ -86,7 +87,7 @@ class StepCurvature:
                     ):
                         break
                     steps += 1
-                rate = max(float(group["lr"]) for group in optimizer.param_groups) * setup.optimizer.rate_factor
+                rate = plain_rate(setup, optimizer)
                 surface = surface_of(own, model, own.train.head(SAMPLES))
                 roots = _inverse_roots(optimizer, surface.parameters)
                 decay = _coupled_decay(optimizer)
@@ -141,6 +142,16 @@ def _coupled_decay(optimizer: Optimizer) -> float:
     if isinstance(optimizer, torch.optim.AdamW) or optimizer.param_groups[0].get("decoupled_weight_decay", False):
         return 0.0
     return max(float(group.get("weight_decay", 0.0)) for group in optimizer.param_groups)
+
+
+def plain_rate(setup: Setup, optimizer: Optimizer) -> float:
+    """The learning rate that a set-up's optimizer begins with, the largest of its groups."""
+    return max(float(group["lr"]) for group in optimizer.param_groups) * setup.optimizer.rate_factor
+
+
+def scales_steps(optimizer: Optimizer) -> bool:
+    """Whether an optimizer divides each direction's step by the size of past gradients."""
+    return not isinstance(optimizer, torch.optim.SGD)
 
 
 def _second_moment(optimizer: Optimizer) -> str:

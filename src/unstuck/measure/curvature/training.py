@@ -22,11 +22,14 @@ from unstuck.setup.randomness import isolated, one_thread
 MEMORY_IN_STEPS: Final = 3.0
 """Memory of kept graphs, as a multiple of what one training step needs."""
 
-PASSING: Final = 0.3
-"""Share of the memory that a product through one chunk may take for itself; the rest is for graphs that are kept."""
+PASSING: Final = 0.45
+"""Share of the memory that a product through one chunk may take for itself, by estimate."""
 
-PRODUCT_IN_FORWARDS: Final = 3.0
-"""What a product takes for itself, in forward graphs of its chunk: 2.7 to 2.9 on a CNN and a transformer."""
+KEPT: Final = 0.65
+"""Share that the kept graphs may take, as counted; the estimate of the other share has that much to spare."""
+
+PRODUCT_IN_FORWARDS: Final = 2.7
+"""What a product takes for itself, in forward graphs of its chunk, on a CNN and a transformer."""
 
 
 def surface_of(
@@ -87,7 +90,7 @@ def surface_of(
         fitting = int(PASSING * allowed / (PRODUCT_IN_FORWARDS * max(each, 1.0)))
         placed = _resized(placed, fitting, on, first, join=join)
     losses, weights = [on(batch) for batch in placed], [max(1, length(batch)) for batch in placed]
-    return Surface(parameters, losses, weights, (1.0 - PASSING) * allowed)
+    return Surface(parameters, losses, weights, KEPT * allowed)
 
 
 def pieces(batches: list[Batch], count: int) -> list[Batch]:
