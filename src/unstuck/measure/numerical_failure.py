@@ -24,7 +24,7 @@ from unstuck.setup.private import Memo, private
 GROWN: Final = Threshold(
     10.0,
     "times the norm of the weights at the start",
-    "sound runs of bench/healthy stay below 5; a divergence grows by such a factor every few steps until it overflows",
+    "ten: a divergence grows by such a factor every few steps until it overflows, and passes it long before it does",
 )
 
 BEFORE: Final = 1
