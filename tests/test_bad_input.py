@@ -258,19 +258,6 @@ REFUSED: dict[str, Case] = {
     ),
     "sparse": (lambda: usual(train=(X.to_sparse(), Y)), r"must be a dense tensor; got one of layout sparse_coo"),
     "number for targets": (lambda: usual(train=(X, 1.0)), r"must have one row a sample; got a single number"),
-    "NaN in inputs": (
-        lambda: usual(train=with_nan()),
-        r"`train` must be finite; got NaN or infinity in 1 of 36 samples",
-    ),
-    "infinite targets": (
-        lambda: usual(train=(X, torch.full((36, 1), torch.inf)), loss=nn.MSELoss()),
-        r"`train` must be finite; got NaN or infinity in 36 of 36",
-    ),
-    "NaN in a loader": (
-        lambda: usual(train=DataLoader(TensorDataset(*with_nan()), 8)),
-        r"`train` must be finite; got NaN or infinity in 1 of 36",
-    ),
-    "NaN in the test data": (lambda: usual(test=with_nan()), r"All values of `test` must be finite"),
     "collate raises": (
         lambda: usual(model=Bag(), train=DataLoader([(torch.ones(2), 0), (torch.ones(3), 0)], 2)),  # type: ignore[arg-type]
         r"The data stage must .* got RuntimeError: stack expects each tensor to be equal size.* Pad the samples",
@@ -430,6 +417,22 @@ def test_fit_raises(name: str) -> None:
     with pytest.raises(UnstuckError, match=pattern) as caught:
         unstuck.fit(Setup.of(**make()))
     assert is_one_sentence(str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        {"train": with_nan()},
+        {"train": DataLoader(TensorDataset(*with_nan()), 8)},
+        {"train": (X, torch.full((36, 1), torch.inf)), "loss": nn.MSELoss()},
+        {"test": with_nan()},
+    ],
+    ids=["inputs", "loader", "targets", "test data"],
+)
+def test_data_that_are_no_numbers_are_a_finding_not_an_error(splits: dict[str, Any]) -> None:
+    found = unstuck.diagnose(Setup.of(**usual(**splits)), budget=20.0)
+    assert not found.error
+    assert found.findings[0].rule.code == "DAT003", str(found)
 
 
 def test_there_are_enough_cases() -> None:

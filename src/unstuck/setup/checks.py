@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from unstuck.errors import SetupError
-from unstuck.setup.batch import split_batch, tensors
+from unstuck.setup.batch import split_batch
 from unstuck.setup.data import Data, StackedData
 from unstuck.setup.model import unwrapped
 from unstuck.setup.private import captured
@@ -26,9 +25,6 @@ _CALLABLES: Final = {
         "Pass `lambda optimizer: StepLR(optimizer, 10)`, say.",
     ),
 }
-
-CHECKED_ROWS: Final = 100_000
-"""Rows of a tensor that are looked at in one go."""
 
 
 def check_numbers(epochs: object, batch_size: object, seed: object, schedule_every: object) -> None:
@@ -187,7 +183,7 @@ def check_loss_parameters(model: nn.Module, loss: object, optimizer: Optimizer) 
 
 
 def check_batches(name: str, data: Data, *, has_loss: bool, has_step: bool) -> None:
-    """Check that batches hold targets where a loss needs them, and that no number is NaN or infinite.
+    """Check that batches hold targets where a loss needs them.
 
     Args:
         name: The split, for messages.
@@ -210,31 +206,3 @@ def check_batches(name: str, data: Data, *, has_loss: bool, has_step: bool) -> N
                 f"one of type {type(batches[0]).__name__}",
                 "Leave out `loss`: `train_step` holds it.",
             ) from error
-    for batch in batches:
-        for tensor in tensors(batch):
-            _check_finite(name, tensor)
-
-
-def _check_finite(name: str, tensor: Tensor) -> None:
-    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.layout is not torch.strided:
-        return
-    if bool(torch.isfinite(tensor.sum())):  # quick; a finite sum has no infinite or NaN term
-        return
-    bad = sum(
-        _bad_rows(part) for part in tensor.reshape(max(1, len(tensor)) if tensor.dim() else 1, -1).split(CHECKED_ROWS)
-    )
-    if bad and not _is_mask(tensor):
-        raise SetupError(
-            f"All values of `{name}` must be finite",
-            f"NaN or infinity in {bad} of {len(tensor) if tensor.dim() else 1} samples",
-            "Drop those samples or fill the gaps before training.",
-        )
-
-
-def _bad_rows(rows: Tensor) -> int:
-    return int((~torch.isfinite(rows)).any(1).sum())
-
-
-def _is_mask(tensor: Tensor) -> bool:
-    """Whether a tensor is made of 0 and minus infinity, as added to attention scores."""
-    return not tensor.is_complex() and bool(((tensor == 0) | (tensor == -torch.inf)).all())
