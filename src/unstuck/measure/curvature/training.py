@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -27,6 +26,9 @@ PASSING: Final = 0.45
 
 KEPT: Final = 0.65
 """Share that the kept graphs may take, as counted; the estimate of the other share has that much to spare."""
+
+PROBED: Final = 16
+"""Samples on which it is seen whether a loss is a mean over samples, and what a sample takes."""
 
 PRODUCT_IN_FORWARDS: Final = 2.7
 """What a product takes for itself, in forward graphs of its chunk, on a CNN and a transformer."""
@@ -76,21 +78,20 @@ def surface_of(
         return compute
 
     placed = [cast(setup.placed(batch)) for batch in batches]
+    parameters = list(model.parameters())
+    weights = sum(p.numel() * p.element_size() for p in parameters)
     try:
-        with exact(), counted() as saved:
-            first = float(on(placed[0])().detach())
+        each, is_mean = _probe(placed[0], on, weights)
     except UnstuckError as error:
         raise NotMeasurable(str(error)) from error
     # Parameters, gradient and the graph of the forward pass: what one training step needs at least.
-    parameters = list(model.parameters())
-    step = saved[0] + 2 * sum(p.numel() * p.element_size() for p in parameters)
+    step = each * max(1, length(placed[0])) + 2 * weights
     allowed = max(FREE_BYTES, MEMORY_IN_STEPS * step) if memory is None else memory
-    if statistics is Statistics.STORED or not _depends_on_batch(model):
-        each = saved[0] / max(1, length(placed[0]))
+    if is_mean and (statistics is Statistics.STORED or not _depends_on_batch(model)):
         fitting = int(PASSING * allowed / (PRODUCT_IN_FORWARDS * max(each, 1.0)))
-        placed = _resized(placed, fitting, on, first, join=join)
-    losses, weights = [on(batch) for batch in placed], [max(1, length(batch)) for batch in placed]
-    return Surface(parameters, losses, weights, KEPT * allowed)
+        placed = _resized(placed, max(1, fitting), join=join)
+    shares = [max(1, length(batch)) for batch in placed]
+    return Surface(parameters, [on(batch) for batch in placed], shares, KEPT * allowed)
 
 
 def pieces(batches: list[Batch], count: int) -> list[Batch]:
@@ -110,29 +111,39 @@ def _depends_on_batch(model: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
-def _resized(batches: list[Batch], most: int, on: Callable[[Batch], Loss], first: float, *, join: bool) -> list[Batch]:
-    """Chunks of at most `most` samples, where the loss of a batch is the mean of its parts'; else as given."""
-    sizes = [length(batch) for batch in batches]
+def _probe(batch: Batch, on: Callable[[Batch], Loss], weights: int) -> tuple[float, bool]:
+    """Bytes of a forward graph for one sample, and whether the loss is a mean over samples, from a few of them."""
+    few = _cut(batch, PROBED)[0] if length(batch) > PROBED else batch
     try:
-        if join and len(batches) > 1 and sizes[0] + sizes[1] <= most:
-            pair = concatenate(batches[:2])
-            second = _value(on(batches[1]))
-            if not _is_mean(_value(on(pair)), (first, second), sizes[:2]):
-                return batches
-            several = max(1, most // max(sizes))
+        value, saved = _counted_value(on(few))
+    except UnstuckError:  # a model that takes one size of batch only
+        value, saved = _counted_value(on(batch))
+        return max(1.0, saved - weights) / max(1, length(batch)), False
+    try:
+        halves = _cut(few, max(1, length(few) // 2))
+        is_mean = _is_mean(value, [_value(on(half)) for half in halves], [length(half) for half in halves])
+    except UnstuckError:
+        is_mean = False
+    return max(1.0, saved - weights) / max(1, length(few)), is_mean
+
+
+def _resized(batches: list[Batch], most: int, *, join: bool) -> list[Batch]:
+    """Chunks of at most `most` samples: batches joined where that is asked for, and cut where they are larger."""
+    largest = max(length(batch) for batch in batches)
+    try:
+        if join and 2 * largest <= most:
+            several = most // largest
             return [concatenate(batches[start : start + several]) for start in range(0, len(batches), several)]
-        if max(sizes) > max(most, 1) and sizes[0] > 1:
-            halves = _cut(batches[0], math.ceil(sizes[0] / 2))
-            if not _is_mean(first, [_value(on(half)) for half in halves], [length(half) for half in halves]):
-                return batches
-            return [
-                part
-                for batch in batches
-                for part in _cut(batch, math.ceil(length(batch) / -(-length(batch) // max(1, most))))
-            ]
-    except (ValueError, TypeError, KeyError, RuntimeError, UnstuckError):
-        pass  # ragged batches, or a model that takes one size only
+        if largest > most:
+            return [part for batch in batches for part in _cut(batch, -(-length(batch) // -(-length(batch) // most)))]
+    except (ValueError, TypeError, KeyError, IndexError, RuntimeError):
+        pass  # ragged batches
     return batches
+
+
+def _counted_value(loss: Loss) -> tuple[float, int]:
+    with exact(), counted() as saved:
+        return float(loss().detach()), saved[0]
 
 
 def _value(loss: Loss) -> float:
