@@ -27,7 +27,7 @@ HIGH: Final = 0.3
 """Share of the loss at the start that must be left at the point for it to be worth leaving."""
 
 MOST_STEPS: Final = 300
-FEWEST_STEPS: Final = 60
+FEWEST_STEPS: Final = 50
 
 HELD: Final = 11.0
 """Logarithm of the growth along a descending direction that a saddle found to six digits holds back."""
