@@ -174,6 +174,12 @@ class Diagnosing:
             self._judge(phases[Phase.COPIES])
         with self._part("trying"):
             self._try(self.rules, comparison)
+        if comparison is not None and self._is_explained(comparison):
+            self._leave(phases[Phase.FURTHER])
+            return
+        with self._part("asking further"):
+            self._judge(phases[Phase.FURTHER])
+            self._try(phases[Phase.FURTHER], comparison)
         with self._part("trying together"):
             if self._opened is not None:
                 self._findings.update(self._opened.together(self.rules, self._findings, comparison))

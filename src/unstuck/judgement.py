@@ -122,6 +122,7 @@ class Phase(enum.IntEnum):
     RUN = 1
     LEARNERS = 2
     COPIES = 3
+    FURTHER = 4
 
 
 def by_phase(rules: Iterable[Rule]) -> dict[Phase, list[Rule]]:
@@ -131,12 +132,13 @@ def by_phase(rules: Iterable[Rule]) -> dict[Phase, list[Rule]]:
         rules: In the order of the guide.
 
     Returns:
-        Those that need no training run; the run as given; what the comparison with other learners takes besides; more.
+        Those that need no training run; the run as given; what the comparison with other learners takes besides; what
+        that with copies of the model takes; more, which is asked only where nothing else explains the shortfall.
     """
     phases: dict[Phase, list[Rule]] = {phase: [] for phase in Phase}
     for rule in rules:
         cost = max((_deepest(kind) for kind in requests(rule.judge).values()), default=0.0)
-        reached = (cost >= 1.0) + (cost > 1.0) + (cost > ShuffledControl.cost)
+        reached = (cost >= 1.0) + (cost > 1.0) + (cost > ShuffledControl.cost) + (cost > Comparison.cost)
         phases[Phase(reached)].append(rule)
     return phases
 

@@ -56,7 +56,8 @@ def ranked(findings: Sequence[Finding], rules: Iterable[Rule]) -> tuple[tuple[Fi
     """Order findings by how well they explain the failure, and set aside those that are not there.
 
     Confirmed ones come first. Among them a finding that another confirmed one explains comes after it; those
-    whose remedy gains as much as the best come in the order of the guide, the others by their gain.
+    whose remedy gains as much as the best come in the order of the guide, the others by their gain. Suspicions that
+    another suspicion may explain come last.
 
     Args:
         findings: One per rule that could be judged.
@@ -69,16 +70,18 @@ def ranked(findings: Sequence[Finding], rules: Iterable[Rule]) -> tuple[tuple[Fi
     present = [f for f in findings if f.outcome is Outcome.PRESENT or _is_open(f)]
     confirmed = [f for f in present if f.status is Status.CONFIRMED]
     codes = {finding.rule.code for finding in confirmed}
+    suspected = {finding.rule.code for finding in present} - codes
     best = max((_gain(finding) for finding in confirmed), default=0.0)
 
     def cause_of(finding: Finding) -> str:
         return next((code for code in explained_by.get(finding.rule.code, ()) if code in codes), "")
 
-    def order(finding: Finding) -> tuple[bool, bool, bool, float, tuple[int, str]]:
+    def order(finding: Finding) -> tuple[bool, bool, bool, bool, float, tuple[int, str]]:
         gain = _gain(finding)
         short = best - gain > AS_GOOD
         return (
             finding.status is not Status.CONFIRMED,
+            finding.rule.code in suspected and bool(suspected & set(explained_by.get(finding.rule.code, ()))),
             bool(cause_of(finding)) and not short_of(finding, confirmed, cause_of(finding)),
             short,
             -gain if short else 0.0,

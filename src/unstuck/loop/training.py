@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -77,6 +77,7 @@ def fit(
     seconds: float | None = None,
     steps: int | None = None,
     validate: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Run:
     """Train a set-up exactly as it describes.
 
@@ -87,9 +88,10 @@ def fit(
         setup: What to train.
         seed: In place of the set-up's own.
         watched: Whether layers are sampled.
-        seconds: Stop after this wall time.
+        seconds: Stop after this time.
         steps: Stop after so many steps.
         validate: Whether the validation loss is taken after each epoch.
+        clock: What `seconds` is measured by; the wall clock where not given.
 
     Returns:
         The run, with the trained model.
@@ -102,7 +104,7 @@ def fit(
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise SetupError("`steps` must be a whole number of at least 1", repr(steps), "Leave it out to train in full.")
     setup = setup if seed is None else replace(setup, seed=seed)
-    start = time.perf_counter()
+    start, started = time.perf_counter(), clock()
     with trainable(), isolated(setup.seed), one_thread():
         own, model, optimizer = setup.fresh()
         training = _Training(own, model, optimizer, watched, validate)
@@ -113,7 +115,7 @@ def fit(
                 break
             if steps is not None and step.index + 1 >= steps:
                 break
-            if seconds is not None and time.perf_counter() - start > seconds:
+            if seconds is not None and clock() - started > seconds:
                 stopped = "time"
                 break
         training.finish()

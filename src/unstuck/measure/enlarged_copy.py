@@ -60,5 +60,5 @@ class EnlargedCopy:
                 setup = with_blocks(prepared.setup, UNITS)
             except RemedyError as error:
                 raise NotMeasurable(f"{narrow}; {error}") from error
-        copy = race(prepared, setup, known, len(trained.run.losses), trained.run.record.seconds)
+        copy = race(prepared, setup, known, len(trained.run.losses))
         return cls(copy.scores, factor, copy.recipe, how)

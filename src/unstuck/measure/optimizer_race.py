@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from unstuck.measure.comparison import Comparison
 from unstuck.measure.history import History
-from unstuck.measure.preparation import Prepared
+from unstuck.measure.preparation import Allowance, Prepared
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.measure.range_test import RangeTest, RatePoint, range_test
 from unstuck.setup import OptimizerRecipe, Setup
@@ -35,6 +35,9 @@ TRUSTED: Final = (
 
 RUNS: Final = 4.0
 """Wall time for each optimizer, in runs of the set-up as given."""
+
+PER_RUN: Final = 3.0
+"""Optimizers that share the time that one run may take."""
 
 LEAST_SECONDS: Final = 3.0
 
@@ -83,13 +86,16 @@ class OptimizerRace:
     complete: bool
 
     @classmethod
-    def measure(cls, prepared: Prepared, history: History, comparison: Comparison) -> OptimizerRace:
+    def measure(
+        cls, prepared: Prepared, history: History, comparison: Comparison, allowance: Allowance
+    ) -> OptimizerRace:
         """Race where the training loss is large and the optimizer is not one of the rivals.
 
         Args:
             prepared: The set-up.
             history: Tells how long it trains.
             comparison: Tells whether its training loss is large.
+            allowance: Limits the time.
 
         Returns:
             The race.
@@ -103,7 +109,8 @@ class OptimizerRace:
             _, optimizer = prepared.setup.build()
         if isinstance(optimizer, TRUSTED):
             raise NotMeasurable(f"{type(optimizer).__name__} is what other optimizers would be compared with")
-        return race(prepared.setup, seconds=max(LEAST_SECONDS, RUNS * history.record.seconds))
+        affordable = allowance.run_seconds / PER_RUN
+        return race(prepared.setup, seconds=min(affordable, max(LEAST_SECONDS, RUNS * history.record.seconds)))
 
     @property
     def best_rival(self) -> Raced | None:

@@ -7,7 +7,6 @@ start, the scale of the inputs, the optimizer, its rate and the regularisation a
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, final
@@ -23,6 +22,7 @@ from unstuck.edits.regularisation import without_dropout
 from unstuck.edits.scaling import standardise_inputs
 from unstuck.errors import UnstuckError
 from unstuck.loop import fit
+from unstuck.loop.clock import WorkClock
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.scores import Scores, scores_of
@@ -34,7 +34,8 @@ RATES: Final = (3e-3, 1e-3, 1e-2)
 
 FEWEST_STEPS: Final = 400
 SCREEN_SHARE: Final = 0.25
-LONGEST_SECONDS: Final = 6.0
+LONGEST_SECONDS: Final = 5.0
+"""Time of this thread's own work after which no further recipe is begun."""
 
 
 @final
@@ -69,10 +70,10 @@ class RobustCopy:
             NotMeasurable: If the model cannot be run outside the user's own training step.
         """
         known = None if isinstance(task, Unmeasured) else task
-        return race(prepared, prepared.setup, known, len(trained.run.losses), trained.run.record.seconds)
+        return race(prepared, prepared.setup, known, len(trained.run.losses))
 
 
-def race(prepared: Prepared, setup: Setup, task: Task | None, steps: int, seconds: float) -> RobustCopy:
+def race(prepared: Prepared, setup: Setup, task: Task | None, steps: int) -> RobustCopy:
     """Train a set-up's model by several robust recipes, and keep the best.
 
     Args:
@@ -80,7 +81,6 @@ def race(prepared: Prepared, setup: Setup, task: Task | None, steps: int, second
         setup: Whose model is trained; may be an enlarged version.
         task: The task, where it is known.
         steps: Steps of the run as given; the copy gets at least as many, and at least `FEWEST_STEPS`.
-        seconds: Wall time of the run as given.
 
     Returns:
         The best copy by held-out loss.
@@ -90,12 +90,12 @@ def race(prepared: Prepared, setup: Setup, task: Task | None, steps: int, second
     """
     if setup.loss is None:
         raise NotMeasurable("the loss is inside train_step; give `loss` as well")
-    deadline = time.monotonic() + min(LONGEST_SECONDS, max(4.0, 4.0 * seconds))
+    clock = WorkClock()
     failures: list[str] = []
     best: RobustCopy | None = None
     for start, change in _starts(setup):
         try:
-            candidate = _race_rates(prepared, change(setup), task, steps, start, deadline)
+            candidate = _race_rates(prepared, change(setup), task, steps, start, clock)
         except UnstuckError as error:
             failures.append(str(error))
             continue
@@ -104,7 +104,7 @@ def race(prepared: Prepared, setup: Setup, task: Task | None, steps: int, second
             continue
         if best is None or _order(candidate.scores) < _order(best.scores):
             best = candidate
-        if time.monotonic() > deadline or _is_perfect(best.scores):
+        if clock() > LONGEST_SECONDS or _is_perfect(best.scores):
             break
     if best is None:
         raise NotMeasurable("the model could not be trained robustly: " + "; ".join(failures))
@@ -171,7 +171,7 @@ def clipped_adam(parameters: list[nn.Parameter], rate: float) -> Optimizer:
 
 
 def _race_rates(
-    prepared: Prepared, setup: Setup, task: Task | None, steps: int, start: str, deadline: float
+    prepared: Prepared, setup: Setup, task: Task | None, steps: int, start: str, clock: WorkClock
 ) -> RobustCopy | None:
     """The best copy from one start, None where it ended in no finite numbers."""
     batch_size = min(64, max(setup.train.batch_size, 16))
@@ -181,14 +181,14 @@ def _race_rates(
     epochs = max(2, math.ceil(wanted / per_epoch))
     screened: list[tuple[float, float]] = []
     for rate in RATES:
-        if screened and time.monotonic() > deadline:
+        if screened and clock() > LONGEST_SECONDS:
             break
         trial = robust(setup, rate, max(1, math.ceil(SCREEN_SHARE * epochs)))
-        run = fit(trial, seconds=max(0.3, (deadline - time.monotonic()) / 3))
+        run = fit(trial, seconds=max(0.3, (LONGEST_SECONDS - clock()) / 3), clock=clock)
         screened.append((_order(scores_of(prepared, task, trial, run.model)), rate))
     rate = min(screened)[1]
     final_setup = robust(setup, rate, epochs)
-    run = fit(final_setup, seconds=max(0.5, deadline - time.monotonic()))
+    run = fit(final_setup, seconds=max(0.5, LONGEST_SECONDS - clock()), clock=clock)
     scores = scores_of(prepared, task, final_setup, run.model)
     if not math.isfinite(_order(scores)) or not all(
         bool(torch.isfinite(weight).all()) for weight in run.model.parameters()

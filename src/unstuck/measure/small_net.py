@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from typing import Final, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unstuck.loop.clock import WorkClock
 from unstuck.measure.problem import Problem, Split
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.measure.small_trunks import lines_up, trunk_for
@@ -37,7 +37,7 @@ MANY: Final = 32
 """Numbers to be told a sample, such as the pixels of an image, beyond which inputs are not pooled."""
 
 SECONDS: Final = 4.0
-"""Wall time after which it stops in any case."""
+"""Time of this thread's own work after which it stops in any case."""
 
 
 def train_small_net(problem: Problem) -> tuple[str, nn.Module]:
@@ -52,7 +52,7 @@ def train_small_net(problem: Problem) -> tuple[str, nn.Module]:
     Raises:
         NotMeasurable: If there is nothing to learn from.
     """
-    start = time.perf_counter()
+    clock = WorkClock()
     wanted = problem.wanted(problem.train)
     answers = problem.task.classes if problem.task.kind is Kind.CLASSES else wanted.shape[1]
     net = _Net(problem, answers)
@@ -82,7 +82,7 @@ def train_small_net(problem: Problem) -> tuple[str, nn.Module]:
         since += 1
         if value < best:
             best, weights, since = value, copy.deepcopy(net.state_dict()), 0
-        if since >= PATIENCE or time.perf_counter() - start > SECONDS:
+        if since >= PATIENCE or clock() > SECONDS:
             break
     net.load_state_dict(weights)
     net.eval()

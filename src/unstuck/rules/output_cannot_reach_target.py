@@ -229,5 +229,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("SET002",),
+    explained_by=("SET002", "DAT003"),
 )
