@@ -2,7 +2,7 @@
 
 Softmax regression on MNIST, a cross-entropy written by hand and summed over the batch, SGD at 0.01, batches of
 205, 1000 steps. Answers: the mean, or half the rate. Here: digits brought to 24 × 24 pixels, which gives inputs
-of MNIST's size.
+of MNIST's size, and 0.5 for the mean, which is 0.0024 for the sum.
 """
 
 from torch import Tensor, nn, optim
@@ -33,10 +33,12 @@ def build(repaired: Repaired) -> Setup:
     def mean(logits: Tensor, labels: Tensor) -> Tensor:
         return loss(logits, labels) / len(labels)
 
+    rate = 0.5 if "SET016" in repaired else 0.005 if "OPT001" in repaired else 0.01
+
     return Setup.of(
         model=lambda: nn.Linear(576, 10),
         loss=mean if "SET016" in repaired else loss,
-        optimizer=lambda parameters: optim.SGD(parameters, lr=0.005 if "OPT001" in repaired else 0.01),
+        optimizer=lambda parameters: optim.SGD(parameters, lr=rate),
         train=train,
         validation=heldout,
         epochs=160,

@@ -3,7 +3,7 @@
 One linear layer from 80 values to the next 20, weights from N(0, 3), the squares summed, SGD at 1e-6, batches of 1,
 10 epochs; y = x³ + x² + x on -10 to 10, with values up to 1100 as they are. Answers: scale, the mean, a smaller
 rate. Here: the cubic in 500 steps with some noise. The repaired rate is what the values bear: 2e-8 as they are,
-0.001 when scaled; 5 epochs.
+0.002 when scaled, ten times that for the mean; 5 epochs.
 """
 
 import torch
@@ -28,7 +28,7 @@ def splits(repaired: Repaired) -> Splits:
 
 def build(repaired: Repaired) -> Setup:
     train, heldout = splits(repaired)
-    bearable = 0.001 if "DAT001" in repaired else 2e-8
+    bearable = (0.02 if "SET016" in repaired else 0.002) if "DAT001" in repaired else 2e-8
     rate = bearable if "OPT001" in repaired else 1e-6
 
     def network() -> nn.Module:
