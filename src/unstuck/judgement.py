@@ -22,7 +22,7 @@ from unstuck.ranking import finding_of, ranked
 from unstuck.report import Finding, Outcome, Report, Unchecked, Verdict
 from unstuck.rule import Rule
 from unstuck.statement import sentence_of
-from unstuck.store import restored
+from unstuck.store import restored, wanted_by
 
 
 def chosen_rules(codes: Iterable[str] | None) -> tuple[Rule, ...]:
@@ -55,7 +55,8 @@ def replay(report: Report) -> Report:
     """
     examination = Examination(None)
     everything = rule_folder.load()
-    for kind, value in restored(report.chart, [rule.judge for rule in everything], [Comparison]):
+    chart = dict(restored(report.chart, [rule.judge for rule in everything], [Comparison]))
+    for kind, value in chart.items():
         examination.put(value, kind)
     comparison = examination.get(Comparison)
     known = None if isinstance(comparison, Unmeasured) else comparison
@@ -66,6 +67,9 @@ def replay(report: Report) -> Report:
     unchecked = [missing for missing in report.unchecked if missing.subject not in names]
     for rule in everything:
         subject = f"{rule.code} {rule.name}"
+        if subject in reasons and not set(wanted_by(rule.judge)) <= set(chart):  # it was never asked
+            unchecked.append(Unchecked(subject, reasons[subject]))
+            continue
         verdict, earlier = judged(rule, examination), before.get(rule.code)
         if isinstance(verdict, Unmeasured):
             unchecked.append(Unchecked(subject, reasons.get(subject, verdict.reason)))

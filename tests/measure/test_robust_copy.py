@@ -91,7 +91,7 @@ def test_frozen_weights_stay_frozen_and_as_they_are() -> None:
 
 
 def test_it_is_the_same_again() -> None:
-    assert copy_of(line(rate=1e-7)) == copy_of(line(rate=1e-7))
+    assert repr(copy_of(line(rate=1e-7))) == repr(copy_of(line(rate=1e-7)))  # NaN is not equal to NaN
 
 
 def test_a_loss_inside_the_users_own_step_cannot_be_copied() -> None:
@@ -110,7 +110,7 @@ def test_what_cannot_be_trained_says_why() -> None:
     prepared = Prepared.measure(line())
     broken = Prepared.measure(line(loss=lambda outputs, targets: 1 / 0)).setup
     with pytest.raises(NotMeasurable, match="ZeroDivisionError"):
-        race(prepared, broken, None, 10, 0.1)
+        race(prepared, broken, None, 10)
 
 
 def test_it_trains_on_no_held_out_sample() -> None:
