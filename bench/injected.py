@@ -141,6 +141,8 @@ def harm(codes: Codes, name: str) -> Harm:
         return round(Yardstick(healthy_twin(codes, base), patient).gap(), 3)
     except UnstuckError as reason:
         return f"does not fit: {str(reason).splitlines()[0]}"
+    except Exception as error:  # a fault of ours; the others are to be measured all the same
+        return f"raised {type(error).__name__}: {error}"
 
 
 def _measure(wanted: Iterable[tuple[Codes, str]]) -> None:

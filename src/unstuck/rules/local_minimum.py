@@ -37,7 +37,7 @@ import math
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unstuck import patients
 from unstuck.edits.initialisation import draw_initialisation
@@ -124,13 +124,14 @@ def start_at_minimum(setup: Setup) -> Setup:
     batch = sample(setup, SAMPLES)
 
     def lift(module: Any, inputs: Any, output: Tensor) -> Tensor:
-        others = [dimension for dimension in range(output.dim()) if dimension != 1]
+        features = output.dim() - 1 if isinstance(module, nn.Linear) else 1
+        others = [dimension for dimension in range(output.dim()) if dimension != features]
         low, high = output.amin(dim=others), output.amax(dim=others)
         shift = (MARGIN * (high - low) - low).detach()
         if isinstance(module.bias, Tensor):
             with torch.no_grad():
                 module.bias.add_(shift)
-        return output + shift.view([-1 if dimension == 1 else 1 for dimension in range(output.dim())])
+        return output + shift.view([-1 if dimension == features else 1 for dimension in range(output.dim())])
 
     def apply(model: Any) -> Any:
         handles = [model.get_submodule(name).register_forward_hook(lift, prepend=True) for name in names]
