@@ -140,5 +140,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("SET004", "SET012", "OPT006", "OPT008", "OPT010", "OPT011"),
+    explained_by=("SET004", "SET012", "OPT006", "OPT008", "OPT009", "OPT010", "OPT011"),
 )

@@ -43,7 +43,7 @@ from typing import Any, Final
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
 from unstuck import patients
-from unstuck.edits.schedule import steps_of, with_shape
+from unstuck.edits.schedule import with_shape
 from unstuck.errors import RemedyError
 from unstuck.measure.course import Course
 from unstuck.measure.rate_course import RateCourse
@@ -73,6 +73,8 @@ SPIKE: Final = Threshold(
 
 FAULT_DROPS: Final = 50
 """Drops by ten over a run, the first after a fiftieth of it."""
+FEWEST_EPOCHS: Final = 8
+"""Epochs of a run in which a decay after each comes early."""
 
 
 def judge(rates: RateCourse, course: Course) -> Verdict:
@@ -111,7 +113,7 @@ def dwindles(rates: RateCourse) -> bool:
 
 
 def decay_early(setup: Setup) -> Setup:
-    """Divide the rate by ten after every fiftieth of the run.
+    """Divide the rate by ten after every fiftieth of the epochs, or after each where there are fewer.
 
     Args:
         setup: What is trained.
@@ -120,14 +122,14 @@ def decay_early(setup: Setup) -> Setup:
         The changed set-up.
 
     Raises:
-        RemedyError: If the run has too few steps for that.
+        RemedyError: If the run has too few epochs for that.
     """
-    steps = steps_of(setup)
-    if steps < 2 * FAULT_DROPS:
-        raise RemedyError(f"a run of {steps} steps is too short for a decay to come early")
-    drops = partial(StepLR, step_size=steps // FAULT_DROPS, gamma=0.1)
-    words = {**setup.described, "scheduler": f"divided by 10 every {steps // FAULT_DROPS} steps"}
-    return replace(setup, scheduler=drops, schedule_every="step", described=words)
+    if setup.epochs < FEWEST_EPOCHS:
+        raise RemedyError(f"a run of {setup.epochs} epochs is too short for a decay to come early")
+    every = max(1, setup.epochs // FAULT_DROPS)
+    words = {**setup.described, "scheduler": f"divided by 10 every {every} epochs"}
+    drops = partial(StepLR, step_size=every, gamma=0.1)
+    return replace(setup, scheduler=drops, schedule_every="epoch", described=words)
 
 
 def mend_schedule(setup: Setup, rates: RateCourse) -> tuple[Setup, ...]:
