@@ -182,7 +182,7 @@ def test_fit_leaves_no_trace_when_it_is_broken_off(fuse: Any, calls: int, kind: 
 def test_diagnose_gives_the_report_so_far_at_ctrl_c(fuse: Any, calls: int) -> None:
     arguments = usual(model=Fused(), optimizer=lambda p: torch.optim.SGD(p, lr=10.0), test=columns())
     fuse(calls, KeyboardInterrupt)
-    report = untouched(arguments, lambda: unstuck.diagnose(Setup.of(**arguments), budget=4.0))
+    report = untouched(arguments, lambda: unstuck.diagnose(Setup.of(**arguments), budget=30.0))
     assert isinstance(report, unstuck.Report)
     assert not report.complete
     assert str(report)

@@ -34,6 +34,7 @@ from unstuck.report import (
     Question,
     Report,
     RuleSummary,
+    Status,
     Unchecked,
 )
 from unstuck.rule import Aim, Rule
@@ -174,15 +175,15 @@ class Diagnosing:
             self._judge(phases[Phase.COPIES])
         with self._part("trying"):
             self._try(self.rules, comparison)
-        if comparison is not None and self._is_explained(comparison):
+        with self._part("trying together"):
+            if self._opened is not None:
+                self._findings.update(self._opened.together(self.rules, self._findings, comparison))
+        if any(finding.status is Status.CONFIRMED for finding in self._findings.values()):
             self._leave(phases[Phase.FURTHER])
             return
         with self._part("asking further"):
             self._judge(phases[Phase.FURTHER])
             self._try(phases[Phase.FURTHER], comparison)
-        with self._part("trying together"):
-            if self._opened is not None:
-                self._findings.update(self._opened.together(self.rules, self._findings, comparison))
 
     def _compare(self) -> Comparison | None:
         """Walk the guide; None where nothing could be compared."""
@@ -197,7 +198,7 @@ class Diagnosing:
 
     def _leave(self, rules: Iterable[Rule]) -> None:
         """Treat one cause, then examine again: what comes later in the guide is not tried behind a proven cause."""
-        reason = "a proven cause explains the whole shortfall; treat it and examine again"
+        reason = "a cause is proven; treat it and examine again"
         for rule in rules:
             untried = self._is_suspected(rule.code) and rule.code not in self.cures
             if untried or rule.code not in self._findings:

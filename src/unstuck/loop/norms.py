@@ -20,14 +20,12 @@ def _dense(tensor: Tensor) -> Tensor:
 
 def norm(tensors: Sequence[Tensor]) -> float:
     """Euclidean norm of all tensors together; 0 where there are none."""
-    return float(norm_tensor(tensors)) if tensors else 0.0
+    return float(torch.linalg.vector_norm(torch.stack(norms(tensors)), dtype=torch.float64)) if tensors else 0.0
 
 
-def norm_tensor(tensors: Sequence[Tensor]) -> Tensor:
-    """Euclidean norm of at least one tensor, shape `[]`, left on the device so that nothing has to wait for it."""
-    parts = torch._foreach_norm([_dense(tensor) for tensor in tensors])
-    whole: Tensor = torch.linalg.vector_norm(torch.stack(list(parts)), dtype=torch.float64)
-    return whole
+def norms(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Euclidean norm of each tensor, shape `[]`, left on the device so that nothing has to wait for it."""
+    return tuple(torch._foreach_norm([_dense(tensor) for tensor in tensors]))
 
 
 def square(tensor: Tensor) -> float:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final, final
 
 import torch
@@ -20,10 +21,12 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from unstuck.loop.norms import norm, norm_tensor, square, zero_share
+from unstuck.loop.norms import norm, norms, square, zero_share
 from unstuck.loop.record import LayerTrace
 
 LONGEST_ACCUMULATION: Final = 32
+READ_TOGETHER: Final = 64
+"""Steps whose gradient norms are read from the device at once."""
 """Calls of a `train_step` without a step of the optimizer after which it is taken to make none."""
 
 
@@ -105,7 +108,8 @@ class Watcher:
         self._is_due = False
         self._at_boundary = True  # whether the optimizer stepped in the last call, so that a sample may begin
         self._never_steps = False
-        self._norms: list[Tensor] = []
+        self._norms: list[float] = []
+        self._parts: list[tuple[Tensor, ...]] = []  # norms of each parameter's gradient, not yet read from the device
 
     @contextmanager
     def step(self, index: int, due: bool) -> Iterator[None]:
@@ -156,7 +160,8 @@ class Watcher:
 
     def gradient_norms(self) -> tuple[float, ...]:
         """Norm of the whole gradient at each step of the optimizer, shape `[S]`."""
-        return tuple(torch.stack(self._norms).tolist()) if self._norms else ()
+        self._read_norms()
+        return tuple(self._norms)
 
     def traces(self) -> tuple[LayerTrace, ...]:
         """What was seen, in the order in which the layers run."""
@@ -266,7 +271,16 @@ class Watcher:
         with self._timed():
             held = [each.grad for group in optimizer.param_groups for each in group["params"] if each.grad is not None]
             if held:
-                self._norms.append(norm_tensor(held))
+                self._parts.append(norms(held))
+            if len(self._parts) >= READ_TOGETHER:
+                self._read_norms()
+
+    def _read_norms(self) -> None:
+        """One synchronisation for many steps."""
+        for _, alike in groupby(self._parts, key=len):  # of other length where gradients come and go
+            whole = torch.stack([torch.stack(parts) for parts in alike])
+            self._norms += torch.linalg.vector_norm(whole, dim=1, dtype=torch.float64).tolist()
+        self._parts.clear()
 
     def _see_weights(self, window: _Window) -> None:
         for name, parameters in self._layers.items():
