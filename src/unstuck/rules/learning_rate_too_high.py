@@ -12,7 +12,8 @@ level that it never leaves, grows without bound, or lands where every ReLU is of
 
 ## How it is measured
 From the run as given, watched at some twenty steps: the norm of each layer's update over the norm of its weights, and
-the course of the loss against its own noise. The suspicion is then tested: the same set-up is trained with the rate
+the course of the loss against its own noise. Where the loss rose, the largest curvature near the start times the rate
+is told beside what the optimizer bears. The suspicion is then tested: the same set-up is trained with the rate
 divided by 3, 10, 30, 100, 300 and 1000, from the same seeds and on the same batches. It is confirmed if one of them
 ends lower on the training data and on held-out data by at least a tenth of the span down from the best constant
 prediction.
@@ -44,6 +45,7 @@ import torch
 
 from unstuck import patients
 from unstuck.measure.course import Course
+from unstuck.measure.curvature.stability import StepCurvature
 from unstuck.measure.numerical_failure import NumericalFailure
 from unstuck.measure.protocol import Unmeasured
 from unstuck.quantity import Quantity, Threshold
@@ -72,8 +74,21 @@ RISE: Final = Threshold(
 FACTORS: Final = (3, 10, 30, 100, 300, 1000)
 
 
-def judge(course: Course, failure: NumericalFailure | Unmeasured) -> Verdict:
+BEARS: Final = Threshold(
+    1.0, "limit of the optimizer", "stability on a quadratic: 2 / rate for gradient descent (Cohen et al. 2021)"
+)
+
+
+def judge(course: Course, failure: NumericalFailure | Unmeasured, step: StepCurvature | Unmeasured) -> Verdict:
     """Suspect steps that leap, or a loss that rises while the weights move fast."""
+    verdict = _judged(course, failure)
+    if isinstance(step, Unmeasured) or verdict.outcome is not Outcome.PRESENT:
+        return verdict
+    ratio = Quantity(f"rate × curvature near the start / what {step.optimizer} bears", step.ratio, "1")
+    return replace(verdict, evidence=(*verdict.evidence, Evidence(ratio, BEARS)))
+
+
+def _judged(course: Course, failure: NumericalFailure | Unmeasured) -> Verdict:
     largest = Quantity("largest update of the weights in one step / weights", course.largest_update, LEAP.unit)
     leap = Evidence(largest, LEAP)
     local = isinstance(failure, NumericalFailure) and failure.began_there

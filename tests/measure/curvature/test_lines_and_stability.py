@@ -15,7 +15,7 @@ from unstuck.measure.curvature import Kind, Surface
 from unstuck.measure.curvature.at_end import end_point
 from unstuck.measure.curvature.escape import escaping_start
 from unstuck.measure.curvature.lines import settle, sharpness
-from unstuck.measure.curvature.stability import StepCurvature, stability_limit
+from unstuck.measure.curvature.stability import stability_limit, step_curvature
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.rules.saddle_point import start_at_saddle
@@ -72,7 +72,7 @@ def linear(optimizer: Any) -> Setup:
 
 def test_step_times_curvature_of_a_linear_model() -> None:
     setup = linear(lambda parameters: SGD(parameters, 0.03, weight_decay=0.5))
-    found = StepCurvature.measure(Prepared.measure(setup))
+    found = step_curvature(Prepared.measure(setup).setup)
     inputs = Prepared.measure(setup).setup.train.head(64)[0][0]
     true = float(torch.linalg.eigvalsh(2.0 * inputs.T @ inputs / len(inputs))[-1]) + 0.5
     assert found.curvature == pytest.approx(true, rel=1e-3) and found.steps == 0
@@ -81,14 +81,14 @@ def test_step_times_curvature_of_a_linear_model() -> None:
 
 def test_step_times_curvature_in_the_scale_of_adam() -> None:
     setup = linear(lambda parameters: Adam(parameters, 0.01))
-    found = StepCurvature.measure(Prepared.measure(setup))
+    found = step_curvature(setup)
     assert found.optimizer == "Adam" and found.steps >= 1 and 0.0 < found.ratio < 1.0
 
 
 def test_a_rate_far_too_high_is_beyond_the_limit() -> None:
     wild, sound = (patients.shells(optimizer=patients.sgd(rate)) for rate in (30.0, 0.1))
-    assert StepCurvature.measure(Prepared.measure(wild)).ratio > 2.0
-    assert StepCurvature.measure(Prepared.measure(sound)).ratio < 1.0
+    assert step_curvature(wild).ratio > 2.0
+    assert step_curvature(sound).ratio < 1.0
 
 
 def test_sharpness_does_not_change_when_layers_are_rescaled() -> None:

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from unstuck.errors import UnstuckError
 from unstuck.loop.stages import take_step
+from unstuck.measure.course import Course
 from unstuck.measure.curvature.lanczos import extreme_eigenpairs
 from unstuck.measure.curvature.trace import random_normal
 from unstuck.measure.curvature.training import surface_of
@@ -56,53 +57,71 @@ class StepCurvature:
     @property
     def ratio(self) -> float:
         """Rate × curvature over the limit: beyond 1 the steepest direction swings ever wider."""
-        return self.rate * self.curvature / self.limit
+        return self.rate * self.curvature / self.limit if self.limit > 0.0 else math.nan
 
     @classmethod
-    def measure(cls, prepared: Prepared) -> StepCurvature:
-        """Measure near the start of training: at it for gradient descent, after a few steps for scaled steps.
+    def measure(cls, prepared: Prepared, course: Course) -> StepCurvature:
+        """Measure it where the loss rose; elsewhere nobody needs to know.
 
         Args:
             prepared: The set-up.
+            course: What the loss did.
 
         Returns:
             The product with its limit.
 
         Raises:
-            NotMeasurable: If the loss cannot be differentiated twice, or the optimizer's limit is not known.
+            NotMeasurable: If the loss never rose, it cannot be differentiated twice, or the optimizer's limit is not
+                known.
         """
-        deadline = time.monotonic() + SECONDS
-        setup = prepared.setup
-        try:
-            with trainable(), isolated(setup.seed), one_thread():
-                own, model, optimizer = setup.fresh()
-                model.train()
-                limit = stability_limit(optimizer)
-                batches = own.train.batches(torch.Generator().manual_seed(setup.seed))
-                warm = WARM_STEPS if _second_moment(optimizer) else 0
-                steps = 0
-                for _, batch in zip(range(warm), batches, strict=False):
-                    if time.monotonic() > deadline or not math.isfinite(
-                        float(take_step(own, model, optimizer, own.placed(batch)))
-                    ):
-                        break
-                    steps += 1
-                rate = plain_rate(setup, optimizer)
-                surface = surface_of(own, model, own.train.head(SAMPLES))
-                roots = _inverse_roots(optimizer, surface.parameters)
-                decay = _coupled_decay(optimizer)
-                found = extreme_eigenpairs(
-                    lambda vector: roots * (surface.product(roots * vector) + decay * roots * vector),
-                    random_normal(surface.like, surface.size, setup.seed),
-                    ends=(False, True),
-                    most=MOST_PRODUCTS,
-                    deadline=deadline + SECONDS,
-                ).largest
-        except UnstuckError as error:
-            raise NotMeasurable(str(error)) from error
-        if not math.isfinite(found.value):
-            raise NotMeasurable("the curvature is not finite")
-        return cls(type(optimizer).__name__, rate, found.value, found.residual, limit, steps)
+        if course.non_finite_at < 0 and course.end < course.start and course.highest <= course.start:
+            raise NotMeasurable("the loss never rose above its start, so no step was too long")
+        return step_curvature(prepared.setup)
+
+
+def step_curvature(setup: Setup) -> StepCurvature:
+    """Measure near the start of training: at it for gradient descent, after a few steps for scaled steps.
+
+    Args:
+        setup: What is trained; nothing of it is touched.
+
+    Returns:
+        The product with its limit.
+
+    Raises:
+        NotMeasurable: If the loss cannot be differentiated twice, or the optimizer's limit is not known.
+    """
+    deadline = time.monotonic() + SECONDS
+    try:
+        with trainable(), isolated(setup.seed), one_thread():
+            own, model, optimizer = setup.fresh()
+            model.train()
+            limit = stability_limit(optimizer)
+            batches = own.train.batches(torch.Generator().manual_seed(setup.seed))
+            warm = WARM_STEPS if _second_moment(optimizer) else 0
+            steps = 0
+            for _, batch in zip(range(warm), batches, strict=False):
+                if time.monotonic() > deadline or not math.isfinite(
+                    float(take_step(own, model, optimizer, own.placed(batch)))
+                ):
+                    break
+                steps += 1
+            rate = plain_rate(setup, optimizer)
+            surface = surface_of(own, model, own.train.head(SAMPLES))
+            roots = _inverse_roots(optimizer, surface.parameters)
+            decay = _coupled_decay(optimizer)
+            found = extreme_eigenpairs(
+                lambda vector: roots * (surface.product(roots * vector) + decay * roots * vector),
+                random_normal(surface.like, surface.size, setup.seed),
+                ends=(False, True),
+                most=MOST_PRODUCTS,
+                deadline=deadline + SECONDS,
+            ).largest
+    except UnstuckError as error:
+        raise NotMeasurable(str(error)) from error
+    if not math.isfinite(found.value):
+        raise NotMeasurable("the curvature is not finite")
+    return StepCurvature(type(optimizer).__name__, rate, found.value, found.residual, limit, steps)
 
 
 def stability_limit(optimizer: Optimizer) -> float:
