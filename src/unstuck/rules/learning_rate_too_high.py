@@ -12,8 +12,8 @@ level that it never leaves, grows without bound, or lands where every ReLU is of
 
 ## How it is measured
 From the run as given, watched at some twenty steps: the norm of each layer's update over the norm of its weights, and
-the course of the loss against its own noise. Where the loss rose, the largest curvature near the start times the rate
-is told beside what the optimizer bears. The suspicion is then tested: the same set-up is trained with the rate
+the course of the loss against its own noise. Where the loss rose, and the rate times the largest
+curvature near the start is beyond what the optimizer bears, that is told too. The suspicion is then tested: the same set-up is trained with the rate
 divided by 3, 10, 30, 100, 300 and 1000, from the same seeds and on the same batches. It is confirmed if one of them
 ends lower on the training data and on held-out data by at least a tenth of the span down from the best constant
 prediction.
@@ -82,7 +82,8 @@ BEARS: Final = Threshold(
 def judge(course: Course, failure: NumericalFailure | Unmeasured, step: StepCurvature | Unmeasured) -> Verdict:
     """Suspect steps that leap, or a loss that rises while the weights move fast."""
     verdict = _judged(course, failure)
-    if isinstance(step, Unmeasured) or verdict.outcome is not Outcome.PRESENT:
+    # Below its limit the start tells nothing: curvature grows until the steps ring (Cohen et al. 2021).
+    if isinstance(step, Unmeasured) or verdict.outcome is not Outcome.PRESENT or not step.ratio >= BEARS.value:
         return verdict
     ratio = Quantity(f"rate × curvature near the start / what {step.optimizer} bears", step.ratio, "1")
     return replace(verdict, evidence=(*verdict.evidence, Evidence(ratio, BEARS)))

@@ -66,7 +66,9 @@ def judge(units: Units) -> Verdict:
         return Verdict(Outcome.ABSENT, sentence, evidence)
     if not units.layers:
         return Verdict(Outcome.ABSENT, "There is no hidden layer whose units could be equal.", evidence)
-    return Verdict(Outcome.ABSENT, f"At most {units.worst:.0%} of the units of a hidden layer are copies.", evidence)
+    few = f"At most {units.worst:.0%} of the units of a hidden layer are copies."
+    none = "No unit of a hidden layer is the copy of another."
+    return Verdict(Outcome.ABSENT, few if units.worst > 0.0 else none, evidence)
 
 
 def fill_weights(setup: Setup) -> Setup:
