@@ -12,11 +12,11 @@ level that it never leaves, grows without bound, or lands where every ReLU is of
 
 ## How it is measured
 From the run as given, watched at some twenty steps: the norm of each layer's update over the norm of its weights, and
-the course of the loss against its own noise. Where the loss rose, and the rate times the largest
-curvature near the start is beyond what the optimizer bears, that is told too. The suspicion is then tested: the same set-up is trained with the rate
-divided by 3, 10, 30, 100, 300 and 1000, from the same seeds and on the same batches. It is confirmed if one of them
-ends lower on the training data and on held-out data by at least a tenth of the span down from the best constant
-prediction.
+the course of the loss against its own noise. Where the loss rose, and the rate times the largest curvature near the
+start is beyond what the optimizer bears, that is told too. The suspicion is then tested: the same set-up is trained
+with the rate divided by 3, 10, 30, 100, 300 and 1000, from the same seeds and on the same batches. It is confirmed if
+one of them ends lower on the training data and on held-out data by at least a tenth of the span down from the best
+constant prediction.
 
 ## Remedy
 Divide the rate by the smallest factor that does nearly as well as the best one. Schedulers keep their shape: the rate
