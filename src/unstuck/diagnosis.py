@@ -192,6 +192,11 @@ class Diagnosing:
             self._unchecked["the guide"] = Unchecked("the questions of the guide", comparison.reason)
             return None
         self._questions = ask(comparison)
+        if not (comparison.can_clear or comparison.narrow_on_purpose):
+            self._notes.append(
+                "it could be compared with copies of the same model only, so a fault inside the model or the loss "
+                "that the copies share may pass unseen"
+            )
         if comparison.given.test is None:
             self._unchecked["MIS"] = Unchecked("mismatch with the test data", "no test data were given")
         return comparison
