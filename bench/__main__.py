@@ -35,6 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="examine a fixed random N-th of them")
     parser.add_argument("--jobs", type=int, default=2, help="patients at a time (default: 2)")
     parser.add_argument("--no-floor", action="store_true", help="leave random remedies out")
+    parser.add_argument("--again", action="store_true", help="examine nothing: show what bench/latest.json holds")
     parser.add_argument(
         "--accept", action="store_true", help="make the result the baseline, and write docs/accuracy.md"
     )
@@ -54,6 +55,30 @@ def one(id: str, floor: bool) -> Outcome:
         return Outcome(id, case.group, case.truth, error=f"crashed: {type(error).__name__}: {error}")
 
 
+def known_outcomes(path: Path) -> list[Outcome]:
+    """What an earlier run wrote."""
+    return [restored(values) for values in json.loads(path.read_text())]
+
+
+def examined(ids: list[str], options: argparse.Namespace, console: Console) -> list[Outcome]:
+    """Examine patients, several at a time, and keep each at once so that a stop loses nothing."""
+    outcomes: list[Outcome] = []
+    work = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(
+        delayed(one)(id, not options.no_floor and number % FLOOR_EVERY == 0) for number, id in enumerate(ids)
+    )
+    for outcome in work:
+        outcomes.append(outcome)
+        outcomes.sort(key=lambda outcome: outcome.id)
+        LATEST.write_text(json.dumps([plain(known) for known in outcomes], indent=1) + "\n")
+        told = outcome.skipped or outcome.error or f"{' '.join(outcome.named) or 'nothing'}  {outcome.seconds:.1f} s"
+        mark = "-" if outcome.skipped else "ok" if outcome.top1 or not (outcome.truth or outcome.named) else "XX"
+        closed = "" if outcome.closed != outcome.closed else f"  closed {outcome.closed:.2f}"
+        console.print(
+            f"{mark:2} {len(outcomes):3}/{len(ids)} {outcome.id}: {told}{closed}", markup=False, highlight=False
+        )
+    return outcomes
+
+
 def main() -> None:
     options = arguments()
     console = Console()
@@ -61,27 +86,11 @@ def main() -> None:
     random.Random(0).shuffle(ids)  # a part of them is then a fair sample, the same each time
     ids = ids[:: options.every]
     start = time.monotonic()
-    outcomes: list[Outcome] = []
-    work = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(
-        delayed(one)(id, not options.no_floor and number % FLOOR_EVERY == 0) for number, id in enumerate(ids)
-    )
-    for outcome in work:
-        outcomes.append(outcome)
-        LATEST.write_text(json.dumps([plain(known) for known in outcomes], indent=1) + "\n")  # survives a stop
-        told = outcome.skipped or outcome.error or f"{' '.join(outcome.named) or 'nothing'}  {outcome.seconds:.1f} s"
-        mark = "-" if outcome.skipped else "ok" if outcome.top1 or not (outcome.truth or outcome.named) else "XX"
-        closed = "" if outcome.closed != outcome.closed else f"  closed {outcome.closed:.2f}"
-        console.print(
-            f"{mark:2} {len(outcomes):3}/{len(ids)} {outcome.id}: {told}{closed}",
-            markup=False,
-            highlight=False,
-        )
-    outcomes.sort(key=lambda outcome: outcome.id)
-    LATEST.write_text(json.dumps([plain(outcome) for outcome in outcomes], indent=1) + "\n")
+    outcomes = known_outcomes(LATEST) if options.again else examined(ids, options, console)
     show(console, outcomes)
     console.print(f"{len(outcomes)} patients in {(time.monotonic() - start) / 60:.1f} min")
     if BASELINE.exists():
-        show_difference(console, [restored(values) for values in json.loads(BASELINE.read_text())], outcomes)
+        show_difference(console, known_outcomes(BASELINE), outcomes)
     if options.accept:
         BASELINE.write_text(LATEST.read_text())
         (Path(__file__).parents[1] / "docs" / "accuracy.md").write_text(accuracy_page(outcomes, len(cases())))

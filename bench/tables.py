@@ -1,13 +1,18 @@
 """The benchmark's tables, for the terminal and for docs/accuracy.md."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from bench.figures import Figures, confusion, figures
 from bench.outcome import Outcome
+from bench.programs import programs
 from unstuck.catalogue import entry
+
+CONFUSIONS = Path(__file__).parent / "confusions.md"
+"""What is known of the worst confusions, written by hand."""
 
 ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("patients, sick", lambda f: str(f.sick)),
@@ -37,6 +42,9 @@ def groups(outcomes: Sequence[Outcome]) -> dict[str, Figures]:
         sick = [outcome for outcome in outcomes if outcome.group == group]
         if sick:
             found[name] = figures([*sick, *healthy])
+        if sick and group == "program":
+            full = {f"program/{program.id}" for program in programs() if program.full_facts}
+            found["of these with full facts"] = figures([*(one for one in sick if one.id in full), *healthy])
     return found
 
 
@@ -158,4 +166,4 @@ def accuracy_page(outcomes: Sequence[Outcome], total: int) -> str:
         f"| {(o.error or o.sentence)[:160]} |"
         for o in wrong
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n\n" + CONFUSIONS.read_text()
