@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from unstuck.measure.comparison import Comparison
 from unstuck.measure.scores import SplitScore
 from unstuck.quantity import Quantity
+
+ROUNDING: Final = 1e-6
+"""Relative rounding of a mean of float32 losses (Higham 2002)."""
 
 
 def gap(comparison: Comparison, upper: str, lower: str) -> Quantity:
@@ -18,7 +22,8 @@ def gap(comparison: Comparison, upper: str, lower: str) -> Quantity:
         lower: The other, such as "training".
 
     Returns:
-        The share of the span from the best constant down to the lowest loss known, with an interval from the spread
+        The share of the span from the best constant down to the lowest loss known (of the constant's own size where
+        there is no such span), with an interval from the spread
         over batches; NaN where a split is missing.
     """
     name = f"({upper.replace('_', '-')} − {lower.replace('_', '-')} loss) / span from the best constant"
@@ -27,7 +32,9 @@ def gap(comparison: Comparison, upper: str, lower: str) -> Quantity:
     if high is None or low is None:
         return Quantity(name, math.nan)
     lowest = min(comparison.lowest("held_out"), comparison.given.training.loss)
-    span = max(comparison.constant_held_out - lowest, 1e-12)
+    span = comparison.constant_held_out - lowest
+    if not span > ROUNDING * abs(comparison.constant_held_out):  # nothing lies below the constant to be a share of
+        span = max(abs(comparison.constant_held_out), 1e-12)
     value = (high.loss - low.loss) / span
     noise = 2.0 * math.hypot(_known(high.standard_error), _known(low.standard_error)) / span
     return Quantity(name, value, "1", value - noise, value + noise)

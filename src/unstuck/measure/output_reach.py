@@ -203,6 +203,8 @@ def _as_outputs(task: Task, targets: Tensor) -> Tensor:
     shape = task.output_shape[1:]
     if task.kind is Kind.BINARY and math.prod(shape) == 2 and targets.numel() == len(targets):
         return functional.one_hot(targets.reshape(-1).long(), 2).float()
+    if targets.numel() == len(targets) and math.prod(shape) > 1:  # the loss compares every output with the one target
+        return targets.float().reshape(len(targets), *(1 for _ in shape)).expand(-1, *shape)
     return targets.float().reshape(len(targets), *shape)
 
 
