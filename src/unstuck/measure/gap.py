@@ -23,8 +23,7 @@ def gap(comparison: Comparison, upper: str, lower: str) -> Quantity:
 
     Returns:
         The share of the span from the best constant down to the lowest loss known (of the constant's own size where
-        there is no such span), with an interval from the spread
-        over batches; NaN where a split is missing.
+        there is no such span), with an interval from the spread over batches; NaN where a split is missing.
     """
     name = f"({upper.replace('_', '-')} − {lower.replace('_', '-')} loss) / span from the best constant"
     high: SplitScore | None = getattr(comparison.given, upper)
