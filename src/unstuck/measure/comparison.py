@@ -23,7 +23,7 @@ from unstuck.quantity import Threshold
 LARGE: Final = Threshold(
     0.1,
     "share of the span from the best constant to the best comparison",
-    "above the largest shortfall of a healthy patient of the benchmark, which docs/accuracy.md tells",
+    "about the largest shortfall of a healthy patient of the benchmark, which docs/accuracy.md tells",
 )
 
 MOST_OF_IT: Final = Threshold(
