@@ -32,17 +32,16 @@ H. Zhang, Y. Dauphin, T. Ma, "Fixup initialization: residual learning without no
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from torch import nn
 
 from unstuck import patients
+from unstuck.edits.alternatives import applicable
 from unstuck.edits.deepening import deepened
 from unstuck.edits.initialisation import initialise_for_activations
 from unstuck.edits.normalisation import insert_normalisation
 from unstuck.edits.skipping import insert_skips
-from unstuck.errors import RemedyError
 from unstuck.measure.comparison import LARGE
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.shallower_copy import ShallowerCopy
@@ -97,20 +96,12 @@ def let_pass(setup: Setup) -> tuple[Setup, ...]:
     Raises:
         RemedyError: If none of them applies.
     """
-    changes: tuple[Callable[[Setup], Setup], ...] = (
+    return applicable(
+        setup,
         insert_skips,
         insert_normalisation,
         lambda setup: insert_skips(insert_normalisation(setup)),
     )
-    found, reason = [], ""
-    for change in changes:
-        try:
-            found.append(change(setup))
-        except RemedyError as error:
-            reason = str(error)
-    if not found:
-        raise RemedyError(reason)
-    return tuple(found)
 
 
 RULE = Rule(

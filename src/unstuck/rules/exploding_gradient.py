@@ -37,13 +37,13 @@ I. Goodfellow, Y. Bengio, A. Courville, "Deep learning", 2016, section 8.2.4 (cl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Final
 
 import torch
 from torch import nn
 
 from unstuck import patients
+from unstuck.edits.alternatives import applicable
 from unstuck.edits.clipping import clip_gradients, raise_cliffs
 from unstuck.edits.initialisation import initialise_for_activations
 from unstuck.errors import RemedyError
@@ -132,20 +132,12 @@ def clip(setup: Setup, spikes: GradientSpikes) -> tuple[Setup, ...]:
     Raises:
         RemedyError: If none of them applies.
     """
-    changes: tuple[Callable[[], Setup], ...] = (
-        lambda: clip_gradients(setup, spikes.usual),
-        lambda: clip_gradients(setup, spikes.early),
-        lambda: initialise_for_activations(setup),
+    return applicable(
+        setup,
+        lambda setup: clip_gradients(setup, spikes.usual),
+        lambda setup: clip_gradients(setup, spikes.early),
+        initialise_for_activations,
     )
-    found, reason = [], ""
-    for change in changes:
-        try:
-            found.append(change())
-        except RemedyError as error:
-            reason = str(error)
-    if not found:
-        raise RemedyError(reason)
-    return tuple(found)
 
 
 def _unlucky(**options: Any) -> Setup:

@@ -33,16 +33,15 @@ S. Wiesler, H. Ney, "A convergence analysis of log-linear training", 2011 (the m
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from torch import Tensor, nn
 
 from unstuck import patients
 from unstuck.edits.activations import replace_activations
+from unstuck.edits.alternatives import applicable
 from unstuck.edits.centring import centre_activations, move_activations
 from unstuck.edits.normalisation import insert_normalisation
-from unstuck.errors import RemedyError
 from unstuck.measure.depth_profile import DepthProfile
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
@@ -110,20 +109,12 @@ def centre(setup: Setup) -> tuple[Setup, ...]:
     Raises:
         RemedyError: If none of them applies.
     """
-    changes: tuple[Callable[[Setup], Setup], ...] = (
+    return applicable(
+        setup,
         centre_activations,
         insert_normalisation,
         lambda setup: replace_activations(setup, nn.Tanh),
     )
-    found, reason = [], ""
-    for change in changes:
-        try:
-            found.append(change(setup))
-        except RemedyError as error:
-            reason = str(error)
-    if not found:
-        raise RemedyError(reason)
-    return tuple(found)
 
 
 class _Raised(nn.Module):

@@ -35,7 +35,6 @@ R. Müller, S. Kornblith, G. Hinton, "When does label smoothing help?", 2019.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -43,6 +42,7 @@ import torch
 from torch import nn
 
 from unstuck import patients
+from unstuck.edits.alternatives import applicable
 from unstuck.edits.regularisation import (
     weaker_dropout,
     weaker_weight_decay,
@@ -151,7 +151,8 @@ def regularise_less(setup: Setup) -> tuple[Setup, ...]:
     Raises:
         RemedyError: If there is nothing that could be weakened.
     """
-    changes: tuple[Callable[[Setup], Setup], ...] = (
+    return applicable(
+        setup,
         lambda setup: weaker_dropout(setup, HALF),
         lambda setup: weaker_weight_decay(setup, TENTH),
         without_dropout,
@@ -159,15 +160,6 @@ def regularise_less(setup: Setup) -> tuple[Setup, ...]:
         lambda setup: without_weight_decay(without_dropout(setup)),
         _sharpen,
     )
-    found, reason = [], ""
-    for change in changes:
-        try:
-            found.append(change(setup))
-        except RemedyError as error:
-            reason = str(error)
-    if not found:
-        raise RemedyError(reason)
-    return tuple(found)
 
 
 def _sharpen(setup: Setup) -> Setup:

@@ -31,7 +31,6 @@ X. Glorot, A. Bordes, Y. Bengio, "Deep sparse rectifier neural networks", 2011.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -39,9 +38,9 @@ from torch import nn
 
 from unstuck import patients
 from unstuck.edits.activations import replace_activations
+from unstuck.edits.alternatives import applicable
 from unstuck.edits.biases import shift_biases
 from unstuck.edits.initialisation import initialise_for_activations
-from unstuck.errors import RemedyError
 from unstuck.measure.depth_profile import DepthProfile, TrainedDepth
 from unstuck.measure.layer_reading import SLOPES
 from unstuck.measure.protocol import Unmeasured
@@ -115,19 +114,11 @@ def bring_back(setup: Setup) -> tuple[Setup, ...]:
     Raises:
         RemedyError: If neither applies.
     """
-    changes: tuple[Callable[[Setup], Setup], ...] = (
+    return applicable(
+        setup,
         initialise_for_activations,
         lambda setup: replace_activations(setup, nn.ReLU, initialise=True),
     )
-    found, reason = [], ""
-    for change in changes:
-        try:
-            found.append(change(setup))
-        except RemedyError as error:
-            reason = str(error)
-    if not found:
-        raise RemedyError(reason)
-    return tuple(found)
 
 
 def _biased(shift: float, every: int = 1) -> nn.Module:

@@ -43,6 +43,7 @@ from torch import nn
 
 from unstuck import patients
 from unstuck.edits.activations import replace_activations
+from unstuck.edits.alternatives import applicable
 from unstuck.edits.deepening import deepened
 from unstuck.edits.initialisation import initialise_soundly
 from unstuck.edits.normalisation import insert_normalisation
@@ -119,21 +120,13 @@ def carry_gradient(setup: Setup) -> tuple[Setup, ...]:
     Raises:
         RemedyError: If none of them applies.
     """
-    changes: tuple[Callable[[Setup], Setup], ...] = (
+    return applicable(
+        setup,
         initialise_soundly,
         _rectify,
         insert_normalisation,
         lambda setup: insert_normalisation(_rectify(setup)),
     )
-    found, reason = [], ""
-    for change in changes:
-        try:
-            found.append(change(setup))
-        except RemedyError as error:
-            reason = str(error)
-    if not found:
-        raise RemedyError(reason)
-    return tuple(found)
 
 
 def _rectify(setup: Setup) -> Setup:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -246,6 +245,11 @@ def _like_filters(parameter: Tensor, draws: torch.Generator) -> Tensor:
     if parameter.dim() < 2:
         return torch.zeros(parameter.numel(), dtype=parameter.dtype, device=parameter.device)
     noise = torch.randn(parameter.shape, generator=draws).to(parameter)
-    sizes: Callable[[Tensor], Tensor] = lambda tensor: tensor.detach().flatten(1).norm(dim=1, keepdim=True)  # noqa: E731
-    scaled = noise.flatten(1) * (sizes(parameter) / sizes(noise).clamp_min(1e-12))
+    scaled = noise.flatten(1) * (_filter_sizes(parameter) / _filter_sizes(noise).clamp_min(1e-12))
     return scaled.reshape(-1)
+
+
+def _filter_sizes(tensor: Tensor) -> Tensor:
+    """Norm of each filter, shape `[out, 1]`."""
+    sizes: Tensor = torch.linalg.vector_norm(tensor.detach().flatten(1), dim=1, keepdim=True)
+    return sizes
