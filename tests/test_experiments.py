@@ -23,12 +23,14 @@ from unstuck.setup import Setup
 SLOW = {"rate": 1e-6}
 
 
-def opened(setup: Setup, deadline: float = float("inf")) -> tuple[Experiments, Comparison, list[str]]:
+def opened(
+    setup: Setup, deadline: float = float("inf"), short: int | None = None
+) -> tuple[Experiments, Comparison, list[str]]:
     """Experiments on a set-up, with what it is compared with: the line itself, which leaves no loss."""
     lab = Laboratory(prepared(setup), None, deadline=deadline)
     run = fit(setup)
     given = scores_of(lab.prepared, None, setup, run.model)
-    lab.keep(run, given)
+    lab.keep(run, given, short)
     heard: list[str] = []
     known = replace(comparison(given.training.loss), given=given)
     return Experiments(Examination(setup), lab, heard.append), known, heard
@@ -37,6 +39,10 @@ def opened(setup: Setup, deadline: float = float("inf")) -> tuple[Experiments, C
 def rebuilt(setup: Setup) -> Setup:
     """A change that changes nothing."""
     return replace(setup, optimizer=setup.optimizer.with_rate_times(1.0))
+
+
+def longer(setup: Setup) -> Setup:
+    return replace(setup, epochs=50)
 
 
 def alone(experiments: Experiments, rules: Sequence[Rule], known: Comparison | None) -> dict[str, Finding]:
@@ -50,6 +56,22 @@ def test_a_remedy_that_cures_proves_its_cause() -> None:
     assert finding.trial is not None and finding.trial.gain.value > 0.7
     assert "Undo OPT002." in heard[0]
     assert experiments.explain({"OPT002": finding}, known)
+
+
+def test_a_shortened_trial_proves_only_what_beats_the_whole_run_as_given() -> None:
+    experiments, known, _ = opened(line(**SLOW), short=8)
+    cured = experiments.alone(rule("OPT002", with_rate(3e5)), suspicion("OPT002"), known)
+    assert cured.status is Status.CONFIRMED
+    assert cured.trial is not None and "cut to 8 of 40 steps" in cured.trial.note
+    experiments, known, _ = opened(line(rate=0.01), short=8)  # which goes lower by its end
+    open_ = experiments.alone(rule("OPT002", with_rate(3.0)), suspicion("OPT002"), known)
+    assert open_.outcome is Outcome.UNDECIDED and open_.trial is not None and open_.trial.gain.value > 0.1
+
+
+def test_more_epochs_are_not_tried_in_shortened_runs() -> None:
+    experiments, known, _ = opened(line(**SLOW), short=8)
+    finding = experiments.alone(rule("OPT017", longer), suspicion("OPT017"), known)
+    assert finding == suspicion("OPT017") and "shortened" in experiments.notes[0]
 
 
 def test_a_remedy_that_changes_nothing_refutes_its_cause() -> None:

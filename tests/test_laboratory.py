@@ -17,19 +17,21 @@ from torch import Tensor, nn
 from tests.tiny import line, prepared, shifted, with_rate
 from unstuck import laboratory as module
 from unstuck.errors import UnstuckError
-from unstuck.laboratory import Attempt, Laboratory
+from unstuck.laboratory import Attempt, Laboratory, affordable_steps
 from unstuck.loop import Run, fit
 from unstuck.measure.scores import scores_of
 from unstuck.setup import Setup
 
 
-def kept(setup: Setup, steps: int | None = None, stopped: str = "", **options: Any) -> Laboratory:
+def kept(
+    setup: Setup, steps: int | None = None, stopped: str = "", short: int | None = None, **options: Any
+) -> Laboratory:
     """A laboratory that knows the run as given, perhaps cut short."""
     lab = Laboratory(prepared(setup), None, **options)
     run = fit(setup, steps=steps)
     if stopped:
         run = replace(run, record=replace(run.record, stopped=stopped))
-    lab.keep(run, scores_of(lab.prepared, None, setup, run.model))
+    lab.keep(run, scores_of(lab.prepared, None, setup, run.model), short)
     return lab
 
 
@@ -100,6 +102,40 @@ def test_all_runs_are_cut_to_a_control_that_time_cut_short() -> None:
 def test_a_longer_training_is_one_where_the_control_ran_in_full() -> None:
     given = line()
     assert len(trained(kept(given), replace(given, epochs=10)).losses) == 80
+
+
+def test_shortened_runs_are_compared_with_a_control_that_is_as_short() -> None:
+    given = line()
+    lab = kept(given, short=16)
+    control, changed = trained(lab, given), trained(lab, with_rate(0.5)(given))
+    assert len(control.losses) == len(changed.losses) == 16
+    assert lab.whole is not None and len(lab.whole.run.losses) == 40
+
+
+def test_a_run_that_ended_before_the_cut_is_its_own_control() -> None:
+    given = line()
+    lab = kept(given, steps=8, stopped="non-finite", short=16)
+    assert len(trained(lab, given).losses) == 8 and lab.whole is None
+    assert len(trained(lab, with_rate(0.5)(given)).losses) == 16
+
+
+@pytest.mark.parametrize(
+    ("seconds", "stopped", "steps", "left", "expected"),
+    [
+        (1.0, "", 40, 100.0, None),
+        (1.0, "", 40, 12.5, None),  # eight tenths of it are spent on ten runs
+        (1.0, "", 40, 10.0, 32),
+        (1.0, "", 40, 0.1, 5),  # an eighth at least
+        (1.0, "time", 20, 5.0, 8),
+        (1.0, "non-finite", 20, 10.0, 16),  # a run to the end would take twice as long
+    ],
+)
+def test_runs_are_cut_to_what_the_time_left_allows(
+    seconds: float, stopped: str, steps: int, left: float, expected: int | None
+) -> None:
+    run = fit(line(), steps=steps)
+    run = replace(run, record=replace(run.record, stopped=stopped, seconds=seconds))
+    assert affordable_steps(run, 2, left) == expected
 
 
 class Slow(nn.Module):

@@ -52,6 +52,13 @@ def test_an_explanation_that_gains_far_less_does_not_go_first() -> None:
     assert codes(found, rule("OPT001", "OPT006"), rule("OPT006")) == ["OPT001", "OPT006"]
 
 
+def test_what_is_proven_by_evidence_alone_is_a_symptom_of_the_cause_that_has_cured() -> None:
+    seen = dataclasses.replace(finding("SET018", None), status=Status.CONFIRMED)
+    rules = rule("SET018", "OPT006"), rule("OPT006")
+    assert codes([seen, finding("OPT006", 0.3)], *rules) == ["OPT006", "SET018"]
+    assert codes([seen, finding("OPT006", None)], *rules) == ["SET018", "OPT006"]
+
+
 def test_an_equally_good_cure_is_named_as_an_alternative() -> None:
     causes, _ = ranked([finding("OPT001", 0.9), finding("OPT017", 0.9)], [rule("OPT001"), rule("OPT017")])
     assert causes[1].alternative_to == "OPT001"

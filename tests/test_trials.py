@@ -125,6 +125,7 @@ class Table:
     """A laboratory whose results are written down: one loss for each set-up and seed."""
 
     exhausted = False
+    steps, whole = None, None
 
     def __init__(self, losses: Mapping[tuple[int, int], float], given: Setup, width: int = 1) -> None:
         self.prepared, self.losses, self.width = prepared(given), losses, width

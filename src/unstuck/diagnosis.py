@@ -15,7 +15,7 @@ from unstuck.examine import Examination
 from unstuck.experiments import Experiments
 from unstuck.guide import ask, branch_of, settled
 from unstuck.judgement import Phase, by_phase, causes_first, chosen_rules, judged, left_open
-from unstuck.laboratory import Laboratory
+from unstuck.laboratory import Laboratory, affordable_steps
 from unstuck.loop import evaluate, fit
 from unstuck.measure.comparison import Comparison, LearnerComparison
 from unstuck.measure.history import Repeatability
@@ -267,7 +267,7 @@ class Diagnosing:
             if explained or self._is_mere_consequence(rule):
                 self._leave([rule])
                 continue
-            self._findings[rule.code] = self._experiments().alone(rule, self._findings[rule.code], comparison)
+            self._findings[rule.code] = self._experiments(comparison).alone(rule, self._findings[rule.code], comparison)
 
     def _is_mere_consequence(self, rule: Rule) -> bool:
         """Whether a cause that is proven by its evidence alone explains the rule: no trial could tell more."""
@@ -280,14 +280,19 @@ class Diagnosing:
     def _is_explained(self, comparison: Comparison) -> bool:
         return self._opened is not None and self._opened.explain(self._findings, comparison)
 
-    def _experiments(self) -> Experiments:
+    def _experiments(self, comparison: Comparison | None) -> Experiments:
         """The trials, with a laboratory that is opened once there is something to try."""
         if self._opened is None:
             task, final_scores = self.examination.get(Task), self.examination.get(FinalScores)
             known = None if isinstance(task, Unmeasured) else task
             laboratory = Laboratory(self._need(Prepared), known, self._time.run_seconds, self._time.deadline)
             if isinstance(final_scores, FinalScores):
-                laboratory.keep(self._need(Trained).run, final_scores.scores)
+                run, short = self._need(Trained).run, None
+                # Where something is wrong for sure, and whole runs would take more than the time left, all are cut.
+                if comparison is not None and comparison.training_is_large:
+                    suspicions = sum(rule.aim is Aim.TRAINING and self._is_suspected(rule.code) for rule in self.rules)
+                    short = affordable_steps(run, suspicions, self._time.left)
+                laboratory.keep(run, final_scores.scores, short)
             self._opened = Experiments(self.examination, laboratory, self._tell)
         return self._opened
 

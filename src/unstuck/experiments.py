@@ -11,7 +11,7 @@ from unstuck.examine import Examination
 from unstuck.joint import try_together
 from unstuck.laboratory import Laboratory
 from unstuck.measure.comparison import LARGE, MOST_OF_IT, SAME_MODEL, Comparison
-from unstuck.ranking import finding_of
+from unstuck.ranking import finding_of, is_by_evidence
 from unstuck.report import Finding, Outcome, Status
 from unstuck.rule import Aim, Rule
 from unstuck.trials import Tried, apply_remedy, trial
@@ -62,6 +62,10 @@ class Experiments:
         except RemedyError as reason:
             self.notes.append(f"{rule.code}: the remedy was not tried: {reason}")
             return finding
+        given = self.laboratory.prepared.setup
+        if self.laboratory.steps is not None and all(changed.epochs > given.epochs for changed in candidates):
+            self.notes.append(f"{rule.code}: more epochs were not tried: the time allowed only shortened runs")
+            return finding
         tried = trial(self.laboratory, comparison, rule, candidates, self._announce)
         self.cures[rule.code] = tried
         return finding_of(rule, finding.verdict, tried.trial)
@@ -86,7 +90,11 @@ class Experiments:
             and rule.aim is Aim.TRAINING
             and findings[rule.code].verdict.outcome is Outcome.PRESENT
         ]
-        proven = any(finding.status is Status.CONFIRMED for finding in findings.values())
+        symptoms = {rule.code for rule in rules if {suspect.code for suspect in suspects} & set(rule.explained_by)}
+        proven = any(
+            finding.status is Status.CONFIRMED and not (is_by_evidence(finding) and code in symptoms)
+            for code, finding in findings.items()
+        )
         little = comparison is not None and comparison.can_clear and comparison.shortfall < MOST_OF_IT.value
         if proven or little or len(suspects) < 2 or self.laboratory.exhausted:
             return {}

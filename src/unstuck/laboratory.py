@@ -24,6 +24,18 @@ WORTH_PROCESSES: Final = 12.0
 LONGER: Final = 2.0
 """How many times as long as the control a run may take; what has not done as many steps by then is no fair match."""
 
+TRIED: Final = 2
+"""Runs that a suspicion takes: remedies have between one and six candidates, and most are refuted by the first."""
+
+PAIRED: Final = 6
+"""Runs that the proof takes: three seeds, with and without the remedy."""
+
+SPENT: Final = 0.8
+"""Share of the time left that trials are planned for; the rest is for what they measure besides."""
+
+SHORTEST: Final = 0.125
+"""Share of the steps below which a run shows little of what the whole one would."""
+
 WORTH_BATCHING: Final = 4
 """Runs from which one batched run is quicker than one after the other (measured in `loop.batched`)."""
 
@@ -49,6 +61,8 @@ class Laboratory:
     Attributes:
         prepared: The set-up as given, with its splits.
         trainings: Number of runs so far.
+        steps: Steps that every run is cut to; None where they are run to their end.
+        whole: The run as given to its end, where the others are cut to fewer steps.
     """
 
     def __init__(
@@ -65,7 +79,8 @@ class Laboratory:
         self.prepared = prepared
         self.trainings = 0
         self._task, self._run_seconds, self._deadline = task, run_seconds, deadline
-        self._steps: int | None = None
+        self.steps: int | None = None
+        self.whole: Attempt | None = None
         self._fewest = 0
         self._expected = 0.0
         self._processes = max(1, min(8, os.cpu_count() or 1))
@@ -73,16 +88,27 @@ class Laboratory:
         self._runs: dict[tuple[int, ...], tuple[Setup, Run]] = {}
         self._results: dict[tuple[int, int], tuple[Setup, Attempt | UnstuckError]] = {}
 
-    def keep(self, run: Run, scores: Scores) -> None:
-        """Remember the run as given, and cut every other to its length where it was cut short by time."""
-        given = self.prepared.setup
+    def keep(self, run: Run, scores: Scores, steps: int | None = None) -> None:
+        """Remember the run as given, and cut every other to its length where it was cut short by time.
+
+        Args:
+            run: The run as given.
+            scores: Its scores.
+            steps: Cut every run to so many steps; a longer run as given is then only what a remedy has to beat.
+        """
+        given, taken = self.prepared.setup, len(run.losses)
+        self.steps = taken if run.record.stopped == "time" else None
+        self._run_seconds = max(self._run_seconds, LONGER * run.record.seconds)
+        if steps is not None and steps < (self.steps or math.inf):
+            self.steps = steps
+        length = min(taken, self.steps or taken)
+        self._fewest = length
+        self._expected = run.record.seconds * (self.steps or taken) / max(1, taken)
+        if length < taken:
+            self.whole = Attempt(run, scores)
+            return
         self._results[id(given), run.setup.seed] = (given, Attempt(run, scores))
         self._runs[_what_is_trained(given, run.setup.seed)] = (given, run)
-        self._expected = run.record.seconds
-        self._fewest = len(run.losses)
-        self._run_seconds = max(self._run_seconds, LONGER * run.record.seconds)
-        if run.record.stopped == "time":
-            self._steps = len(run.losses)
 
     @property
     def exhausted(self) -> bool:
@@ -144,13 +170,13 @@ class Laboratory:
         if self.exhausted:
             return UnstuckError("the time budget was used up before it was tried")
         self.trainings += 1
-        return _train(self.prepared, self._task, setup, seed, self._limit(), self._steps, self._fewest)
+        return _train(self.prepared, self._task, setup, seed, self._limit(), self.steps, self._fewest)
 
     def _batched(self, missing: Sequence[tuple[Setup, int]]) -> list[Attempt | UnstuckError] | None:
         """As one batched run; None where that is not worth it, or where the set-ups do not allow it."""
         if len(missing) < WORTH_BATCHING or self.exhausted:
             return None
-        runs = fit_together(missing, seconds=self._limit(len(missing)), steps=self._steps)
+        runs = fit_together(missing, seconds=self._limit(len(missing)), steps=self.steps)
         if runs is None:
             return None
         self.trainings += len(runs)
@@ -170,7 +196,7 @@ class Laboratory:
 
         try:
             found: list[Attempt | UnstuckError] = Parallel(n_jobs=min(self._processes, len(missing)))(
-                delayed(_train)(self.prepared, self._task, setup, seed, self._limit(), self._steps, self._fewest)
+                delayed(_train)(self.prepared, self._task, setup, seed, self._limit(), self.steps, self._fewest)
                 for setup, seed in missing
             )
         except (pickle.PicklingError, TypeError, AttributeError, OSError, RuntimeError):
@@ -178,6 +204,25 @@ class Laboratory:
             return None
         self.trainings += len(missing)
         return found
+
+
+def affordable_steps(run: Run, suspicions: int, left: float) -> int | None:
+    """How many steps every run may take, so that each suspicion can be tried and one be proven in the time left.
+
+    Args:
+        run: The run as given, perhaps ended early by its own divergence.
+        suspicions: How many causes are to be tried.
+        left: Seconds.
+
+    Returns:
+        The steps, an eighth of all at least; None where runs need not be cut.
+    """
+    taken = max(1, len(run.losses))
+    planned = run.setup.epochs * (run.setup.train.batches_per_epoch or taken)
+    steps = taken if run.record.stopped == "time" else max(taken, planned)
+    wanted = run.record.seconds * steps / taken * (TRIED * suspicions + PAIRED)
+    share = SPENT * left / wanted if wanted > 0.0 else 1.0
+    return None if share >= 1.0 else math.ceil(steps * max(share, SHORTEST))
 
 
 def _what_is_trained(setup: Setup, seed: int) -> tuple[int, ...]:

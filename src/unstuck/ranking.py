@@ -106,14 +106,25 @@ def ranked(findings: Sequence[Finding], rules: Iterable[Rule]) -> tuple[tuple[Fi
 
 def short_of(finding: Finding, confirmed: Sequence[Finding], cause: str) -> bool:
     """Whether the cause that is said to explain a finding gains clearly less than the finding's own remedy."""
+    # What is proven by its evidence alone has cured nothing: where its cause has, it is a symptom.
+    if is_by_evidence(finding) and any(other.rule.code == cause and not is_by_evidence(other) for other in confirmed):
+        return False
     explained = max((_gain(other) for other in confirmed if other.rule.code == cause), default=0.0)
     return _gain(finding) - explained > AS_GOOD
 
 
+def is_by_evidence(finding: Finding) -> bool:
+    """Whether a finding is proven by what was measured, and not by a cure."""
+    cured = finding.trial is not None and finding.trial.outcome is Outcome.PRESENT
+    return finding.status is Status.CONFIRMED and not cured
+
+
 def _gain(finding: Finding) -> float:
     """What the remedy gained; a cause that is proven by evidence alone explains everything."""
+    if is_by_evidence(finding):
+        return 1.0
     if finding.trial is None or finding.trial.outcome is not Outcome.PRESENT:
-        return 1.0 if finding.status is Status.CONFIRMED else 0.0
+        return 0.0
     return finding.trial.gain.value
 
 

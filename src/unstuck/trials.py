@@ -171,10 +171,15 @@ def measure(
     scores = [(before.scores, after.scores) for before, after in pairs]
     gains = [gauge.gain(before, after) for before, after in scores]
     interval = mean_interval(gains) if len(gains) > 1 else None
+    outcome, whole = decide(gains), laboratory.whole
+    if whole is not None:  # what a shorter run proves must hold against the longer one that the user has
+        note = " ".join([f"Each run was cut to {laboratory.steps} of {len(whole.run.losses)} steps.", note]).strip()
+        if outcome is Outcome.PRESENT and gauge.gain(whole.scores, scores[0][1]) < LARGE.value:
+            outcome = Outcome.UNDECIDED
     record = Trial(
         remedy=says,
         changes=difference(given, chosen),
-        outcome=decide(gains),
+        outcome=outcome,
         score=gauge.score,
         seeds=tuple(before.run.setup.seed for before, _ in pairs),
         before=tuple(gauge.number(before) for before, _ in scores),

@@ -264,6 +264,8 @@ def _parametrisation(
         return torch.sigmoid, _logit
     if form is OutputForm.CLASS_PROBABILITIES:
         return lambda free: free.softmax(0), lambda start: start
+    if form is OutputForm.RATES:
+        return torch.exp, lambda start: np.log(np.clip(start, 1e-4, None)) if start.any() else start
     return lambda free: free * 1.0, lambda start: start
 
 

@@ -30,6 +30,8 @@ class OutputForm(enum.Enum):
     PROBABILITIES = "probabilities"
     VALUES = "values"
     LOG_RATES = "logarithms of rates"
+    RATES = "rates"
+    NOTHING = "nothing that matters"
     UNKNOWN = "unknown"
 
 
@@ -76,6 +78,10 @@ def _cross_entropy_of_chances(outputs: Tensor, targets: Tensor) -> Tensor:
     return functional.nll_loss(outputs.log(), targets)
 
 
+def _poisson_of_rates(outputs: Tensor, targets: Tensor) -> Tensor:
+    return functional.poisson_nll_loss(outputs, targets, log_input=False)
+
+
 def _sigmoid_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     wanted = targets.reshape(outputs.shape).to(outputs.dtype)
     return functional.binary_cross_entropy_with_logits(outputs.sigmoid(), wanted)
@@ -96,6 +102,8 @@ def _on_one_hot(loss: Callable[..., Tensor]) -> Loss:
 OVER_LAST: Final = "cross-entropy over the last dimension"
 SOFTMAX_IN_LOSS: Final = "cross-entropy of a softmax"
 SIGMOID_IN_LOSS: Final = "binary cross-entropy with logits of a sigmoid"
+INDIFFERENT: Final = "loss"
+"""What a loss is called that is the same whatever the outputs are, and so not recognisable by its values."""
 
 TEXTBOOK: Final[tuple[tuple[str, OutputForm, Loss], ...]] = (
     ("cross-entropy", OutputForm.CLASS_LOGITS, functional.cross_entropy),
@@ -116,6 +124,7 @@ TEXTBOOK: Final[tuple[tuple[str, OutputForm, Loss], ...]] = (
     ("mean squared error to one-hot targets", OutputForm.VALUES, _on_one_hot(functional.mse_loss)),
     ("mean absolute error to one-hot targets", OutputForm.VALUES, _on_one_hot(functional.l1_loss)),
     ("Poisson negative log-likelihood", OutputForm.LOG_RATES, _aligned(functional.poisson_nll_loss)),
+    ("Poisson negative log-likelihood of rates", OutputForm.RATES, _aligned(_poisson_of_rates)),
 )
 
 
@@ -140,6 +149,8 @@ def recognise(loss: Loss, outputs: Tensor, targets: Any) -> LossForm:
             return LossForm("cross-entropy (weighted, smoothed or focal)", OutputForm.CLASS_LOGITS, exact=False)
         if _scales_like(loss, functional.mse_loss, outputs, targets):
             return LossForm("mean squared error", OutputForm.VALUES, exact=False)
+        if _indifferent(loss, outputs, targets):
+            return LossForm(INDIFFERENT, OutputForm.NOTHING, exact=False)
         for name, form, textbook in TEXTBOOK:
             if name not in (SOFTMAX_IN_LOSS, SIGMOID_IN_LOSS) and _proportional(loss, textbook, outputs, targets, form):
                 return LossForm(name, form, exact=False)
@@ -148,7 +159,7 @@ def recognise(loss: Loss, outputs: Tensor, targets: Any) -> LossForm:
 
 def _probes(outputs: Tensor, form: OutputForm) -> list[Tensor]:
     drawn = [torch.randn_like(outputs, dtype=outputs.dtype), 2.0 * torch.rand_like(outputs) - 0.5]
-    if form is OutputForm.PROBABILITIES:
+    if form in (OutputForm.PROBABILITIES, OutputForm.RATES):
         return [tensor.sigmoid() for tensor in drawn]
     if form is OutputForm.CLASS_PROBABILITIES and outputs.dim() > 1:
         return [tensor.softmax(1) for tensor in drawn]
@@ -181,6 +192,13 @@ def _shift_invariant(loss: Loss, outputs: Tensor, targets: Any) -> bool:
     if before is None or after is None or moved is None or torch.allclose(before, moved, rtol=1e-4):
         return False
     return torch.allclose(before, after, rtol=1e-4, atol=1e-6) and not _is_piecewise_linear(loss, drawn, targets)
+
+
+def _indifferent(loss: Loss, outputs: Tensor, targets: Any) -> bool:
+    """Whether the loss is the same number for any outputs, as a cross-entropy over a single one is."""
+    values = [_value(loss, probe.sigmoid(), targets) for form in OutputForm for probe in _probes(outputs, form)[:1]]
+    known = [value for value in values if value is not None]
+    return len(known) == len(values) and all(torch.allclose(value, known[0], rtol=1e-4, atol=0.0) for value in known)
 
 
 def _is_piecewise_linear(loss: Loss, outputs: Tensor, targets: Any) -> bool:

@@ -181,6 +181,8 @@ def _candidates(task: Task) -> list[Callable[[Tensor], Tensor]]:
         OutputForm.PROBABILITIES: [_chances],
         OutputForm.CLASS_PROBABILITIES: [_chances],
         OutputForm.LOG_RATES: [lambda wanted: wanted.clamp_min(TINY).log()],
+        OutputForm.RATES: [lambda wanted: wanted.clamp_min(TINY)],
+        OutputForm.NOTHING: [lambda wanted: wanted],
         OutputForm.VALUES: [lambda wanted: wanted],
         OutputForm.UNKNOWN: [_chances, _logarithms] if task.kind is Kind.CLASSES else [lambda wanted: wanted, _chances],
     }

@@ -190,7 +190,7 @@ def as_outputs(task: Task, answers: Tensor) -> Tensor | None:
         The outputs, or None where the loss is not known or the shapes do not fit.
     """
     form = task.output_form
-    if form is OutputForm.UNKNOWN:
+    if form in (OutputForm.UNKNOWN, OutputForm.NOTHING):
         return None
     if task.kind is Kind.VALUES:
         made = _IN_FORM[form](answers) if form in _IN_FORM else answers
@@ -214,6 +214,7 @@ _IN_FORM: Final[dict[OutputForm, Callable[[Tensor], Tensor]]] = {
     OutputForm.PROBABILITIES: _inside,
     OutputForm.BINARY_LOGITS: lambda numbers: _inside(numbers).logit(),
     OutputForm.LOG_RATES: lambda numbers: numbers.clamp_min(CLIPPED).log(),
+    OutputForm.RATES: lambda numbers: numbers.clamp_min(CLIPPED),
 }
 
 

@@ -77,10 +77,12 @@ def judge(task: Task, reach: OutputReach, layout: Layout, first: FirstBatch | Un
         return Verdict(Outcome.PRESENT, sentence, bounds)
     if form not in (OutputForm.PROBABILITIES, OutputForm.CLASS_PROBABILITIES):
         return Verdict(Outcome.ABSENT, f"The loss takes {form.value}, no probabilities ({task.loss_name}).", bounds)
-    if layout.final_activation is not None:
+    within = reach.low >= -ROUNDING.value and reach.high <= 1.0 + ROUNDING.value
+    one = form is OutputForm.PROBABILITIES  # a probability each, for which another activation is the wrong one: SET004
+    if layout.final_activation is not None and (one or within):
         sentence = f"The {layout.last_operation} is there to make probabilities of the outputs; {reaching}."
         return Verdict(Outcome.ABSENT, sentence, bounds)
-    if reach.low >= -ROUNDING.value and reach.high <= 1.0 + ROUNDING.value:
+    if within:
         return Verdict(Outcome.ABSENT, f"The {reaching}: they can be probabilities.", bounds)
     refused = isinstance(first, Unmeasured)
     then = ", and refuses them" if refused else ""
@@ -116,7 +118,10 @@ def normalise_outputs(setup: Setup, task: Task) -> Setup | tuple[Setup, ...]:
         on_scores = with_outputs_as(setup, binary_cross_entropy, name, OutputForm.BINARY_LOGITS.value)
         return append_final_activation(setup, nn.Sigmoid()), on_scores
     if task.output_form is OutputForm.CLASS_PROBABILITIES:
-        return append_final_activation(setup, nn.Softmax(dim=1))
+        bare = on_logits(setup)
+        return tuple(
+            append_final_activation(each, nn.Softmax(dim=1)) for each in ((setup,) if bare is setup else (setup, bare))
+        )
     loss = given_loss(setup)
 
     def normalised(outputs: Tensor, targets: Any) -> Tensor:

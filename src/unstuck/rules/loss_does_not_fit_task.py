@@ -3,7 +3,7 @@
 ## What it checks
 Whether a loss on numbers is put to classes, as squared or absolute errors on one-hot targets are; or a loss on classes
 to numbers, as `CrossEntropyLoss` on continuous targets, on several labels at once, or on a single output; or a binary
-cross-entropy to targets beyond 0 and 1.
+cross-entropy to targets beyond 0 and 1; or a Poisson loss to targets below 0.
 
 ## Why it hurts
 A cross-entropy over one output is 0 whatever the network says, so nothing is learned. Over several, with targets that
@@ -65,6 +65,7 @@ BEYOND: Final = Threshold(
     "1",
     "rounding of probabilities that are given to three digits or in half precision (IEEE 754: 5e-4 below 1)",
 )
+OF_COUNTS: Final = (OutputForm.LOG_RATES, OutputForm.RATES)
 OF_ONE: Final = (OutputForm.PROBABILITIES, OutputForm.BINARY_LOGITS)
 
 
@@ -75,6 +76,9 @@ def judge(task: Task, first: FirstBatch) -> Verdict:
     evidence = (Evidence(lowest), Evidence(highest), Evidence(outputs))
     between = f"between {first.target_low:.3g} and {first.target_high:.3g}"
     form, kind = task.output_form, task.kind
+    if form is OutputForm.NOTHING:
+        sentence = f"The {task.loss_name} over {_counted(task.output_shape)} is the same whatever the network says."
+        return Verdict(Outcome.PRESENT, sentence, evidence[::-1], certain=True)
     if form in OF_CLASSES and kind in (Kind.VALUES, Kind.BINARY, Kind.LABELS):
         if task.output_shape[1:2] in ((), (1,)):
             sentence = f"The {task.loss_name} over a single output is the same whatever the network says."
@@ -88,12 +92,19 @@ def judge(task: Task, first: FirstBatch) -> Verdict:
             sentence = f"The {task.loss_name} takes targets between 0 and 1; they lie {between}."
             return Verdict(Outcome.PRESENT, sentence, (distance, *evidence))
         return Verdict(Outcome.ABSENT, f"The {task.loss_name} fits targets {between}.", (distance, *evidence))
+    if form in OF_COUNTS and first.target_low < 0.0:
+        sentence = f"The {task.loss_name} takes counts, which are never below 0; the targets lie {between}."
+        return Verdict(Outcome.PRESENT, sentence, evidence)
     if form is OutputForm.VALUES and kind in (Kind.CLASSES, Kind.BINARY, Kind.LABELS):
         sentence = f"The {task.loss_name} takes numbers; the targets are {kind.value}."
         return Verdict(Outcome.PRESENT, sentence, evidence)
     if form is OutputForm.UNKNOWN:
         return Verdict(Outcome.UNDECIDED, "The loss is no textbook one, so what it is made for is not known.", evidence)
     return Verdict(Outcome.ABSENT, f"The {task.loss_name} fits targets that are {kind.value}.", evidence)
+
+
+def _counted(shape: tuple[int, ...]) -> str:
+    return "a single output" if math.prod(shape[1:]) == 1 else f"outputs {list(shape)}"
 
 
 def mistake_the_task(setup: Setup) -> Setup:
@@ -136,6 +147,11 @@ def _yes(labels: Tensor) -> Tensor:
     return (labels > 0).float().unsqueeze(1)
 
 
+def _of_shares(outputs: Tensor, labels: Tensor) -> Tensor:
+    shares = outputs.sigmoid() / outputs.sigmoid().sum(1, keepdim=True)
+    return -(labels * shares.clamp(1e-7, 1.0).log()).sum(1).mean()
+
+
 def _squared_on_one_hot(outputs: Tensor, labels: Tensor) -> Tensor:
     return functional.mse_loss(outputs, functional.one_hot(labels, 3).float())
 
@@ -155,6 +171,16 @@ RULE = Rule(
         Case(
             "numbers of either sign under a binary cross-entropy",
             lambda: regression(loss=nn.BCEWithLogitsLoss()),
+            Outcome.PRESENT,
+        ),
+        Case(
+            "shares of a single output, which are 1 whatever it is",
+            lambda: classification(lambda: perceptron(4, 24, 1), loss=_of_shares, targets=_yes),
+            Outcome.PRESENT,
+        ),
+        Case(
+            "numbers of either sign under a Poisson loss",
+            lambda: regression(loss=nn.PoissonNLLLoss()),
             Outcome.PRESENT,
         ),
         Case("numbers under a squared error", regression, Outcome.ABSENT),

@@ -111,6 +111,12 @@ def test_settling_finds_the_end_of_a_curved_valley_and_puts_the_weights_back() -
     assert weights.tolist() == [-1.0, 1.0] and weights.grad is None
 
 
+def test_settling_ends_where_the_loss_is_no_number() -> None:
+    weights = nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
+    surface = Surface([weights], [lambda: (weights[0].log() - 3.0).square() + (5.0 - weights[0]).sqrt()])
+    assert settle(surface) > 0.0 and weights.tolist() == [1.0]
+
+
 def smooth() -> Setup:
     return patients.regression(lambda: patients.perceptron(3, 24, 1, activation=nn.Tanh))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -128,7 +129,8 @@ def lowered(surface: Surface, steps: int) -> float:
         surface.show_gradient()
         return loss
 
-    with torch.enable_grad():
+    # torch's line search trips over a bracket of one point where the loss is NaN; what was lowest before that counts.
+    with torch.enable_grad(), suppress(IndexError):
         optimizer.step(closure)
     for parameter in surface.parameters:
         parameter.grad = None
