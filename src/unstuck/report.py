@@ -354,7 +354,7 @@ class Report:
         """Write the report; the ending of `path` chooses the form.
 
         Args:
-            path: Ends in ".json" or ".txt".
+            path: Ends in ".html", ".json" or ".txt".
 
         Raises:
             ValueError: If the ending is another one.

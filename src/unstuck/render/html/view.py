@@ -1,0 +1,271 @@
+"""What the page of a report says, in the order in which it says it: plain records for the templates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+from unstuck.render.cause import OUTCOME_WORDS, gained
+from unstuck.render.figures import against, amount, duration, number, share, spread
+from unstuck.render.lines import clean
+from unstuck.render.pictures import Picture, pictures
+from unstuck.report import Applies, Branch, Finding, Outcome, Report, Status, Trial
+
+HOW_FREELY: Final = {
+    Applies.SAFE: "<code>unstuck treat</code> makes this change by itself.",
+    Applies.OPT_IN: "<code>unstuck treat</code> makes this change too; see first whether you want it: it is a trade.",
+    Applies.ADVICE: "<code>unstuck</code> does not make this change: the line is yours to edit.",
+}
+UNPROVEN: Final = "Not proven: <code>unstuck treat</code> makes only changes that a trial has shown to help."
+
+ALWAYS: Final = ("curves", "standing")
+TRIAL: Final = ("trial", "seeds")
+SHOWS: Final[Mapping[str, tuple[str, ...]]] = {
+    "SET004": ("output-reach",),
+    "SET007": ("layer-updates",),
+    "SET008": ("layer-gradients",),
+    "SET009": ("layer-updates",),
+    "SET015": ("rates",),
+    "SET017": ("initial-outputs",),
+    "SET020": ("gradient-norms",),
+    "DAT001": ("feature-scales",),
+    "DAT002": ("feature-scales",),
+    "DAT004": ("recall",),
+    "DAT005": ("label-noise",),
+    "DAT006": ("skill",),
+    "DAT007": ("feature-scales",),
+    "OPT001": ("range-test", "gradient-norms", "layer-updates"),
+    "OPT002": ("range-test", "layer-updates"),
+    "OPT003": ("eigenvalues", "escape", "layer-gradients"),
+    "OPT004": ("eigenvalues", "escape"),
+    "OPT005": ("eigenvalues", "optimizers"),
+    "OPT006": ("depth-gradient", "layer-gradients", "layer-updates"),
+    "OPT007": ("gradient-norms", "layer-gradients"),
+    "OPT008": ("units", "layer-zeros"),
+    "OPT009": ("units", "layer-gradients"),
+    "OPT010": ("depth-signal", "depth-gradient"),
+    "OPT012": ("batch-noise",),
+    "OPT013": ("batch-noise",),
+    "OPT015": ("optimizers",),
+    "OPT016": ("rates",),
+    "OPT019": ("feature-scales",),
+    "OPT020": ("gradient-norms", "layer-outputs"),
+    "OPT022": ("eigenvalues",),
+    "GEN001": ("gap",),
+    "MIS004": ("gap", "two-sample", "feature-shift"),
+}
+"""Which pictures show a diagnosis best, besides the run itself and where it stands."""
+
+LONGEST: Final = 640
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One answer of the first screen.
+
+    Attributes:
+        question: What a stranger wants to know.
+        answer: In a few words.
+        more: In a sentence.
+    """
+
+    question: str
+    answer: str
+    more: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A trial as the page shows it.
+
+    Attributes:
+        facts: Seeds, budget, time, score.
+        rows: Seed, score as given, score with the remedy.
+        gained: What the remedy achieved, as a sentence.
+        outcome: The outcome's name, for its colour.
+        together: Which remedies it takes besides, or "".
+        note: What a reader should know, or "".
+    """
+
+    facts: str
+    rows: tuple[tuple[str, str, str], ...]
+    gained: str
+    outcome: str
+    together: str
+    note: str
+
+
+def mood(report: Report) -> str:
+    """How the page looks: "sick" where a cause is proven, "well" where all is well, else "doubt"."""
+    if report.cause is not None:
+        return "sick" if report.cause.status is Status.CONFIRMED else "doubt"
+    if not report.complete or report.error:
+        return "doubt"
+    return {Branch.HEALTHY: "well", Branch.UNDECIDED: "doubt"}.get(report.branch_taken, "sick")
+
+
+BADGE: Final = {"sick": "Cause found and proven", "well": "Nothing wrong found", "doubt": "Not proven"}
+
+
+def badge(report: Report) -> str:
+    """The state of the examination in three words."""
+    if report.error:
+        return "Could not be examined to the end"
+    if not report.complete:
+        return "Cut short"
+    if mood(report) == "sick" and report.cause is None:
+        return "No single cause proven"
+    return BADGE[mood(report)]
+
+
+def _mean(values: Sequence[float]) -> str:
+    return number(sum(values) / len(values)) if values else "none"
+
+
+def _how_sure(report: Report) -> Card:
+    cause = report.cause
+    if cause is None:
+        checked = len(report.ruled_out)
+        many = f"{checked} diagnos{'is' if checked == 1 else 'es'} ruled out, {len(report.unchecked)} not checked."
+        return Card("How sure?", "Ruled out with numbers" if checked else "Nothing could be ruled out", many)
+    trial = cause.trial
+    if trial is None or not trial.before:
+        proof = "Measured, and proof by itself; no trial was needed." if cause.status is Status.CONFIRMED else ""
+        answer = "Proven by measurement" if cause.status is Status.CONFIRMED else "Only suspected"
+        return Card("How sure?", answer, proof or "No trial was run: this is a suspicion, not yet a cause.")
+    seeds = f"{len(trial.seeds)} seed{'' if len(trial.seeds) == 1 else 's'}"
+    interval = f" {spread(trial.gain, as_share=True)}" if trial.gain.interval else ""
+    more = f"{clean(trial.score, 60)} {_mean(trial.before)} → {_mean(trial.after)}; gains {share(trial.gain.value)}"
+    more += f"{interval} of what could be gained."
+    words = {Outcome.PRESENT: f"Proven by trying, {seeds}", Outcome.ABSENT: f"Refuted on {seeds}"}
+    answer = words.get(trial.outcome, f"Tried on {seeds}, still open")
+    if cause.status is Status.CONFIRMED and trial.outcome is not Outcome.PRESENT:
+        answer = "Proven by measurement"
+    return Card("How sure?", answer, more[:1].upper() + more[1:])
+
+
+def cards(report: Report) -> tuple[Card, ...]:
+    """What is wrong, how sure, what to change: the first screen.
+
+    Args:
+        report: The report.
+
+    Returns:
+        Three answers; two for a healthy set-up.
+    """
+    cause = report.cause
+    if cause is None:
+        if report.branch_taken is Branch.HEALTHY and report.complete:
+            return Card("What is wrong?", "Nothing that was looked for", ""), _how_sure(report)
+        end = "The examination did not come to a cause." if report.complete else "The examination was cut short."
+        return Card("What is wrong?", "No cause is proven", end), _how_sure(report)
+    wrong = Card("What is wrong?", clean(cause.rule.title, 200), clean(cause.verdict.sentence, 240))
+    changes = cause.trial.changes if cause.trial is not None else ()
+    lines = "; ".join(
+        f"{clean(change.field, 40)}: {clean(change.before, 40)} → {clean(change.after, 40)}" for change in changes[:2]
+    )
+    more = f"{lines}{f' and {len(changes) - 2} more' if len(changes) > 2 else ''}"
+    what = "What to change?" if cause.status is Status.CONFIRMED else "What to try?"
+    return wrong, _how_sure(report), Card(what, clean(cause.remedy, 240) or "No remedy is known.", more)
+
+
+def freely(cause: Finding) -> str:
+    """Who makes the change. Fixed text, safe to be put in as it is."""
+    return HOW_FREELY[cause.applies] if cause.status is Status.CONFIRMED else UNPROVEN
+
+
+def proof(trial: Trial) -> Proof:
+    """A trial in words and rows.
+
+    Args:
+        trial: The trial.
+
+    Returns:
+        What the page says of it.
+    """
+    runs = "On one seed" if len(trial.seeds) == 1 else f"Paired over {len(trial.seeds)} seeds"
+    facts = f"{runs} at equal budget, {duration(trial.seconds)}; {clean(trial.score, 80)}, lower is better."
+    scores = zip(trial.seeds, trial.before, trial.after, strict=False)
+    rows = tuple((f"seed {seed}", number(before, 4), number(after, 4)) for seed, before, after in scores)
+    words, _ = OUTCOME_WORDS[trial.outcome]
+    together = ", ".join(clean(code, 20) for code in trial.together_with)
+    return Proof(
+        facts, rows, f"The remedy {gained(trial)}: {words}.", trial.outcome.value, together, clean(trial.note, 320)
+    )
+
+
+def evidence_rows(finding: Finding) -> tuple[tuple[str, str, str, str], ...]:
+    """Per number behind a finding: its name, the number, how it lies to its limit, where the limit comes from."""
+    rows: list[tuple[str, str, str, str]] = []
+    for evidence in finding.evidence:
+        limit = evidence.limit
+        comparison = "" if limit is None else against(evidence.quantity, limit)
+        source = "" if limit is None else clean(limit.source, 320)
+        rows.append((clean(evidence.quantity.name, 160), clean(amount(evidence.quantity)), comparison, source))
+    return tuple(rows)
+
+
+def why_not(finding: Finding) -> str:
+    """Why a diagnosis does not hold, with the number that says so."""
+    trial = finding.trial
+    if trial is not None and trial.outcome is Outcome.ABSENT:
+        return f"Its remedy {gained(trial)}."
+    sentence = clean(finding.verdict.sentence)
+    if any(character.isdigit() for character in sentence) or not finding.evidence:
+        return sentence
+    quantity, limit = finding.evidence[0].quantity, finding.evidence[0].limit
+    if limit is None or math.isnan(quantity.value):
+        return sentence
+    name = clean(quantity.name, 160)
+    return f"{sentence.rstrip('.')} ({name}: {clean(amount(quantity))}, {against(quantity, limit)})."
+
+
+def unchecked(report: Report) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What was not checked: each reason once, with what it holds for."""
+    subjects: dict[str, list[str]] = {}
+    for missing in report.unchecked:
+        reason = clean(missing.reason)
+        reason = f"{reason[:1].upper()}{reason[1:]}{'' if reason.endswith(('.', '…')) else '.'}"
+        subjects.setdefault(reason, []).append(clean(missing.subject, 80))
+    return tuple((reason, tuple(those)) for reason, those in subjects.items())
+
+
+def split_pictures(report: Report) -> tuple[list[Picture], list[Picture], list[Picture]]:
+    """The pictures of a report by where they stand on the page.
+
+    Args:
+        report: The report.
+
+    Returns:
+        Those that show what was seen, those of the trial, and all others.
+    """
+    every = pictures(report)
+    code = report.cause.rule.code if report.cause is not None else ""
+    seen = [name for name in (*ALWAYS, *SHOWS.get(code, ())) if name in every]
+    tried = [name for name in TRIAL if name in every]
+    rest = [name for name in every if name not in seen and name not in tried]
+    return [every[name] for name in seen], [every[name] for name in tried], [every[name] for name in rest]
+
+
+def cost_rows(report: Report) -> tuple[tuple[str, str], ...]:
+    """What the examination took, and with what."""
+    cost, provenance = report.cost, report.provenance
+    first = "" if cost.first_finding is None else f", the first suspicion after {duration(cost.first_finding)}"
+    seeds = sorted({seed for finding in report.findings if finding.trial for seed in finding.trial.seeds})
+    trials = f"; {', '.join(map(str, seeds[:8]))} in the trial{'' if len(seeds) == 1 else 's'}" if seeds else ""
+    versions = ", ".join(f"{clean(name, 40)} {clean(value, 40)}" for name, value in provenance.versions.items())
+    return (
+        ("Time", f"{duration(cost.seconds)} of {duration(cost.budget)} allowed{first}"),
+        (
+            "Trainings",
+            f"{cost.trainings or 'none'} of remedies and their controls; one run as given takes "
+            f"{duration(cost.run_seconds)}",
+        ),
+        ("Seeds", f"{provenance.seed} as given{trials}"),
+        ("Versions", versions or "not recorded"),
+        ("Where, when", f"{clean(provenance.device, 80)}, {clean(provenance.created, 40)}"),
+    )

@@ -1,0 +1,75 @@
+"""Pictures of what a report holds, as Vega-Lite specifications: pure functions of a `Report`, no torch, no library.
+
+A picture is a function of one stored measurement; where it is not there, or is laid out otherwise, there is no
+picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from unstuck.render.pictures import curves, layers, standing
+from unstuck.render.pictures.picture import Picture
+from unstuck.report import Report
+
+
+def _trial(report: Report) -> Picture | None:
+    trial = None if report.cause is None else report.cause.trial
+    return None if trial is None else curves.trial_curves(trial)
+
+
+def _seeds(report: Report) -> Picture | None:
+    trial = None if report.cause is None else report.cause.trial
+    return None if trial is None else curves.trial_seeds(trial)
+
+
+PICTURES: Final[Mapping[str, Callable[[Report], Picture | None]]] = {
+    "curves": curves.learning_curves,
+    "standing": standing.standing,
+    "gap": standing.gap,
+    "trial": _trial,
+    "seeds": _seeds,
+    "layer-gradients": layers.gradients,
+    "layer-updates": layers.updates,
+    "layer-zeros": layers.zeros,
+    "layer-outputs": layers.signals,
+    "depth-signal": layers.depth,
+    "depth-gradient": layers.backward_depth,
+    "units": layers.units,
+    "gradient-norms": curves.gradient_norms,
+    "rates": curves.rates,
+}
+"""Name → what draws it."""
+
+
+def picture(report: Report, name: str) -> Picture | None:
+    """One picture of a report.
+
+    Args:
+        report: The report.
+        name: A key of `PICTURES`.
+
+    Returns:
+        The picture; None where the report does not hold what it shows.
+    """
+    try:
+        return PICTURES[name](report)
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return None  # a measurement laid out otherwise, by another version or by hand, costs its picture only
+
+
+def pictures(report: Report) -> dict[str, Picture]:
+    """Every picture that a report holds enough for.
+
+    Args:
+        report: The report.
+
+    Returns:
+        Name → picture, in the order in which they are worth looking at.
+    """
+    every = {name: picture(report, name) for name in PICTURES}
+    return {name: drawn for name, drawn in every.items() if drawn is not None}
+
+
+__all__ = ["PICTURES", "Picture", "picture", "pictures"]
