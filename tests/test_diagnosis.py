@@ -94,6 +94,16 @@ def test_provenance_and_cost_are_filled(name: str) -> None:
     assert found.curves[0].values and found.curves[1].values
 
 
+def test_a_trial_keeps_the_curves_of_every_seed() -> None:
+    trial = report("slow").findings[0].trial
+    assert trial is not None and len(trial.seeds) >= 3
+    given = [curve for curve in trial.curves if curve.label.startswith("as given")]
+    cured = [curve for curve in trial.curves if curve.label.startswith("with the remedy")]
+    assert len(given) == len(cured) == len(trial.seeds)
+    assert given[1].label == f"as given, seed {trial.seeds[1]}"
+    assert len({curve.values for curve in cured}) == len(cured)
+
+
 def test_the_first_suspicion_and_the_trainings_are_counted() -> None:
     cost = report("slow").cost
     assert cost.first_finding is not None and 0.0 < cost.first_finding < cost.seconds

@@ -186,11 +186,28 @@ def measure(
         after=tuple(gauge.number(after) for _, after in scores),
         gain=Quantity(GAIN, sum(gains) / len(gains), "1", *((interval.low, interval.high) if interval else ())),
         closed=gauge.closed(scores),
-        curves=(curve("as given", pairs[0][0].run), curve("with the remedy", pairs[0][1].run)),
+        curves=_curves(pairs, gauge.score),
         seconds=time.monotonic() - start,
         note=note,
     )
     return record, scores[0][1]
+
+
+def _curves(pairs: Sequence[tuple[Attempt, Attempt]], score: str) -> tuple[Curve, ...]:
+    """Both runs of each seed, the first seed's first; the validation losses too where the training loss is not it."""
+    drawn: list[Curve] = []
+    for number, pair in enumerate(pairs):
+        for words, attempt in zip(("as given", "with the remedy"), pair, strict=True):
+            run = attempt.run
+            drawn.append(curve(f"{words}, seed {run.setup.seed}" if number else words, run))
+    for pair in pairs if not score.startswith("training") else ():
+        for words, attempt in zip(("as given", "with the remedy"), pair, strict=True):
+            record = attempt.run.record
+            ends = record.epoch_ends[: len(record.validation_losses)]
+            if ends:
+                label = f"{words}, seed {record.seed}, validation loss"
+                drawn.append(Curve(label, ends, record.validation_losses))
+    return tuple(drawn)
 
 
 def _pair(

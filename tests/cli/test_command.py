@@ -126,6 +126,23 @@ def test_json_with_a_path_goes_there_and_the_text_is_printed(
     assert capfd.readouterr().out.startswith("✗ The learning rate")
 
 
+def test_html_goes_to_its_path_and_the_text_is_printed(
+    answer: Answer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer(samples.sick())
+    assert main(["diagnose", "train.py", "--html", str(tmp_path / "r.html")]) == 1
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>") and samples.sick().sentence in page
+    assert "unstuck diagnose train.py" in page
+    assert "The way through the guide" in capfd.readouterr().out
+
+
+def test_html_that_cannot_be_written_is_refused(answer: Answer, tmp_path: Path) -> None:
+    answer(samples.sick())
+    (tmp_path / "r.html").mkdir()
+    assert main(["diagnose", "train.py", "--html", str(tmp_path / "r.html")]) == 2
+
+
 @pytest.mark.parametrize(
     ("typed", "bound"),
     [
@@ -150,6 +167,8 @@ def test_json_never_takes_the_target_for_its_path(typed: list[str], bound: list[
         (["diagnose", "a.py", "--seed", "x"], "invalid int value"),
         (["diagnose", "a.py", "--json=train.py"], "must be a path that ends in .json; got 'train.py'"),
         (["diagnose", "a.py", "--json=/no/such/x.json"], "must be in a folder that exists"),
+        (["diagnose", "a.py", "--html", "train.py"], "must be a path that ends in .html; got 'train.py'"),
+        (["diagnose", "a.py", "--html=/no/such/x.html"], "must be in a folder that exists"),
         (["heal", "a.py"], "invalid choice: 'heal'"),
     ],
 )
@@ -204,7 +223,7 @@ def test_a_fault_of_ours_shows_its_traceback_when_asked(answer: Answer, monkeypa
 
 
 def test_treat_shows_each_step_and_both_curves(
-    answer: Answer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    answer: Answer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     answer(samples.sick())
     calls: list[dict[str, Any]] = []
@@ -218,7 +237,9 @@ def test_treat_shows_each_step_and_both_curves(
     out = capfd.readouterr().out
     assert out.startswith("✓ Cured in one step.\n\nStep by step\n\n  1  OPT001 learning-rate-too-high")
     assert "2.3 → nan" in out and "2.3 → 0.04" in out and "  unstuck treat train.py\n" in out
-    assert main(["treat", "train.py", "--json", "--budget", "9"]) == 1
+    page = tmp_path / "cure.html"
+    assert main(["treat", "train.py", "--json", "--budget", "9", "--html", str(page)]) == 1
+    assert "Step by step" in page.read_text(encoding="utf-8")
     cure = json.loads(capfd.readouterr().out)
     assert cure["before"] == [2.3, "nan"] and len(cure["steps"]) == 2 and cure["schema"] == 1
     assert [options["budget"] for options in calls] == [120.0, 9.0]

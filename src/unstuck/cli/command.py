@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import unstuck
 from unstuck import catalogue
 from unstuck.cli import parser as command_line
-from unstuck.cli.output import FirstLines, deliver, say, survive_any_encoding
+from unstuck.cli.output import FirstLines, deliver, say, survive_any_encoding, write_html
 from unstuck.cli.parser import DIAGNOSE_BUDGET, TREAT_BUDGET
 from unstuck.errors import TargetError, UnstuckError, sentence
 from unstuck.report import Report, Status
@@ -93,6 +93,7 @@ def _seeded(setup: Setup, seed: int | None) -> Setup:
 
 def _finish(report: Report, options: argparse.Namespace, before: str = "", after: str = "") -> int:
     """Give a report out, with a remark before and after its text."""
+    from unstuck.render.html import to_html
     from unstuck.render.lines import EMPTY, Line, clean, wrap
     from unstuck.render.machine import to_json
     from unstuck.render.page import page
@@ -110,6 +111,7 @@ def _finish(report: Report, options: argparse.Namespace, before: str = "", after
     if status == NOT_EXAMINED:
         say(_reason(report))
     deliver(functools.partial(to_json, report), layout, options.json, options.plain)
+    write_html(functools.partial(to_html, report), options.html)
     return status
 
 
@@ -143,6 +145,7 @@ def _treat(options: argparse.Namespace) -> int:
     from unstuck.cli.live import following
     from unstuck.cli.target import load
     from unstuck.render.cure import cure_page
+    from unstuck.render.html import cure_to_html
     from unstuck.render.machine import cure_to_json
 
     with redirect_stdout(sys.stderr):
@@ -160,6 +163,7 @@ def _treat(options: argparse.Namespace) -> int:
         say(_reason(cure.steps[0]))
     layout = functools.partial(cure_page, cure)
     deliver(functools.partial(cure_to_json, cure), layout, options.json, options.plain)
+    write_html(functools.partial(cure_to_html, cure), options.html)
     return status
 
 

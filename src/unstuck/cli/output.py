@@ -105,6 +105,25 @@ def write_json(data: bytes, path: str) -> None:
         raise TargetError("`--json` must name a file that can be written", got, "Name another.") from None
 
 
+def write_html(page: Callable[[], str], path: str | None) -> None:
+    """Write a page to a file, where one is wanted.
+
+    Args:
+        page: Makes it.
+        path: Where to; None for nowhere.
+
+    Raises:
+        TargetError: If the file cannot be written.
+    """
+    if path is None:
+        return
+    try:
+        Path(path).write_text(page(), encoding="utf-8")
+    except OSError as error:
+        got = f"{path!r}: {error.strerror or error}"
+        raise TargetError("`--html` must name a file that can be written", got, "Name another.") from None
+
+
 def deliver(data: Callable[[], bytes], layout: Callable[[int], Sequence[Line]], path: str | None, plain: bool) -> None:
     """Give a result in the form that was asked for.
 

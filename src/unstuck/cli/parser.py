@@ -100,6 +100,25 @@ def json_path(text: str) -> str:
     return text
 
 
+def html_path(text: str) -> str:
+    """Read where HTML goes.
+
+    Args:
+        text: A path that ends in ".html".
+
+    Returns:
+        The text itself.
+
+    Raises:
+        argparse.ArgumentTypeError: If it does not, or its folder does not exist.
+    """
+    if not text.lower().endswith(".html"):
+        raise argparse.ArgumentTypeError(f"must be a path that ends in .html; got {text!r}")
+    if not Path(text).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"must be in a folder that exists; got {text!r}")
+    return text
+
+
 def with_json_bound(arguments: Sequence[str]) -> list[str]:
     """Bind to `--json` only a following path that ends in ".json".
 
@@ -129,13 +148,18 @@ def _add_subject(parser: argparse.ArgumentParser, name: str, shown: str, what: s
     parser.add_argument_group("subject").add_argument(name, metavar=shown, help=what)
 
 
-def _add_output(parser: argparse.ArgumentParser, what: str) -> None:
+def _add_output(parser: argparse.ArgumentParser, what: str, has_html: bool) -> None:
     group = parser.add_argument_group("output")
     text = f"write {what} as JSON: to PATH, which ends in .json, and the text as usual; or, without PATH, to"
     group.add_argument(
         "--json", nargs="?", const=STANDARD_OUTPUT, type=json_path, metavar="PATH",
         help=f"{text} standard output instead of the text",
     )  # fmt: skip
+    if has_html:
+        group.add_argument(
+            "--html", type=html_path, metavar="PATH",
+            help=f"write {what} as one HTML page with pictures, for any browser, to PATH, which ends in .html",
+        )  # fmt: skip
     group.add_argument("--plain", action="store_true", help="no colour and no progress, even on a terminal")
 
 
@@ -209,5 +233,5 @@ def build() -> argparse.ArgumentParser:
         (diagnose, "the report"), (treat, "the cure"), (rules, "the list"), (explain, "the explanation"),
         (demo, "the report"), (replay, "the new report"),
     ):  # fmt: skip
-        _add_output(command, what)
+        _add_output(command, what, has_html=command not in (rules, explain))
     return parser
