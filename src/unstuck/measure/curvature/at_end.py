@@ -16,7 +16,7 @@ from unstuck.measure.curvature.critical import measure_point
 from unstuck.measure.curvature.density import Density, spectral_density
 from unstuck.measure.curvature.escape import Continuation, go_on
 from unstuck.measure.curvature.lanczos import extreme_eigenpairs
-from unstuck.measure.curvature.lines import settle
+from unstuck.measure.curvature.lines import Descent, settle
 from unstuck.measure.curvature.modes import Statistics
 from unstuck.measure.curvature.stability import plain_rate, scales_steps, stability_limit
 from unstuck.measure.curvature.surface import Surface
@@ -67,6 +67,8 @@ class EndPoint:
         stability: Rate × curvature over what the optimizer bears: beyond 1 the steepest direction swings ever wider;
             NaN for optimizers that scale each direction by past gradients.
         continuation: The training that went on from beyond the saddle; None where there is none.
+        density: Distribution of the eigenvalues, to be drawn.
+        descent: The loss along the eigenvector of the smallest eigenvalue, to be drawn.
     """
 
     cost: ClassVar[float] = 4.0
@@ -85,6 +87,8 @@ class EndPoint:
     valley_fall: float
     stability: float
     continuation: Continuation | None
+    density: Density | None = None
+    descent: Descent | None = None
 
     @property
     def kind(self) -> Kind:
@@ -182,6 +186,8 @@ def end_point(setup: Setup, model: nn.Module, steps: int, span: float = math.nan
             valley_fall=point.slope_fall if math.isfinite(point.slope_fall) else settle(surface),
             stability=_stability(setup, ends.largest.value),
             continuation=going_on,
+            density=density,
+            descent=found.out.descent,
         )
 
 

@@ -14,11 +14,11 @@
       view: {stroke: null},
       axis: {...ink, domainColor: 'currentColor', domainOpacity: 0.4, tickColor: 'currentColor', tickOpacity: 0.4,
         gridColor: 'currentColor', gridOpacity: 0.1, labelFontSize: 11, titleFontSize: 12, titlePadding: 8},
-      axisY: narrow ? {labelLimit: 96} : {},
+      axisY: narrow ? {labelLimit: 120} : {},
       legend: {...ink, labelFontSize: 12, labelLimit: 240, symbolOpacity: 1, columns: narrow ? 1 : 3, rowPadding: 4},
     };
   };
-  const narrowed = (spec) => JSON.parse(JSON.stringify(spec, (key, value) => (key === 'labelLimit' ? Math.min(value, 96) : value)));
+  const narrowed = (spec) => JSON.parse(JSON.stringify(spec, (key, value) => (key === 'labelLimit' ? Math.min(value, 120) : value)));
 
   const draw = async (place) => {
     if (place.dataset.drawn) return;

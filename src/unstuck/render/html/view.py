@@ -21,7 +21,7 @@ HOW_FREELY: Final = {
 UNPROVEN: Final = "Not proven: <code>unstuck treat</code> makes only changes that a trial has shown to help."
 
 ALWAYS: Final = ("curves", "standing")
-TRIAL: Final = ("trial", "seeds")
+TRIAL: Final = ("trial", "seeds", "trials")
 SHOWS: Final[Mapping[str, tuple[str, ...]]] = {
     "SET004": ("output-reach",),
     "SET007": ("layer-updates",),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from unstuck.render.pictures import curves, layers, standing
+from unstuck.render.pictures import curves, layers, samples, standing, surface, tried
 from unstuck.render.pictures.picture import Picture
 from unstuck.report import Report
 
@@ -30,6 +30,12 @@ PICTURES: Final[Mapping[str, Callable[[Report], Picture | None]]] = {
     "gap": standing.gap,
     "trial": _trial,
     "seeds": _seeds,
+    "trials": tried.trials,
+    "range-test": surface.range_test,
+    "optimizers": surface.optimizers,
+    "eigenvalues": surface.eigenvalues,
+    "escape": surface.escape,
+    "batch-noise": surface.batch_noise,
     "layer-gradients": layers.gradients,
     "layer-updates": layers.updates,
     "layer-zeros": layers.zeros,
@@ -39,6 +45,12 @@ PICTURES: Final[Mapping[str, Callable[[Report], Picture | None]]] = {
     "units": layers.units,
     "gradient-norms": curves.gradient_norms,
     "rates": curves.rates,
+    "two-sample": samples.two_sample,
+    "feature-shift": samples.feature_shift,
+    "feature-scales": samples.feature_scales,
+    "label-noise": samples.label_noise,
+    "recall": samples.recall,
+    "initial-outputs": samples.initial_outputs,
 }
 """Name → what draws it."""
 

@@ -260,7 +260,7 @@ def trial_seeds(trial: Trial) -> Picture | None:
         for run, key in ((GIVEN, "before"), (CURED, "after"))
     ]
     values = [row["value"] for row in both]
-    across = {**vertical(values, f"{score} (lower is better)"), "axis": {"tickCount": 6}}
+    across = vertical(values, f"{score} (lower is better)")
     tips = [shown("seed", "seed", "nominal"), shown("run", "run", "nominal"), shown("value", score)]
     y = {"field": "seed", "type": "nominal", "title": None}
     layers: list[Spec] = [

@@ -105,7 +105,15 @@ def spans_decades(values: Sequence[float], factor: float = 50.0) -> bool:
 def vertical(values: Sequence[float], title: str, **more: Any) -> Spec:
     """A vertical axis for numbers, logarithmic where they span decades."""
     scale: Spec = {"type": "log"} if spans_decades(values) else {"zero": False}
-    return {"field": "value", "type": "quantitative", "title": title, "scale": {**scale, "nice": True}, **more}
+    axis = {"format": "~g", "tickCount": 6}
+    return {
+        "field": "value",
+        "type": "quantitative",
+        "title": title,
+        "scale": {**scale, "nice": True},
+        "axis": axis,
+        **more,
+    }
 
 
 def layered(layers: list[Spec], **more: Any) -> Spec:

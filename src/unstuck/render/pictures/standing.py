@@ -86,7 +86,7 @@ def standing(report: Report) -> Picture | None:
         "type": "quantitative",
         "title": "loss (lower is better)",
         "scale": scale,
-        "axis": {"tickCount": 6},
+        "axis": {"tickCount": 6, "format": "~g", "grid": False},
     }
     bands: Spec = {
         "transform": [{"filter": {"field": "who", "equal": "as given"}}],
@@ -136,9 +136,9 @@ def gap(report: Report) -> Picture | None:
     training, held_out, test = losses
     if not (math.isfinite(training) and math.isfinite(held_out)) or training < 0:
         return None
-    parts = [("left on the training data", 0.0, training), ("the gap to held-out data", training, held_out)]
+    parts = [("training loss", 0.0, training), ("held-out adds", training, held_out)]
     if math.isfinite(test):
-        parts.append(("the gap to the test data", held_out, test))
+        parts.append(("test adds", held_out, test))
     rows: list[Row] = [{"part": name, "from": start, "to": end, "size": end - start} for name, start, end in parts]
     names = [name for name, *_ in parts]
     colour = {
@@ -178,7 +178,7 @@ def gap(report: Report) -> Picture | None:
     for row in rows:
         row["label"] = ("+" if row["from"] and row["size"] > 0 else "") + written(row["size"])
     highest = max(row[end] for row in rows for end in ("from", "to"))
-    bars["encoding"]["x"]["scale"] = {"domain": [0, 1.12 * highest]} if highest > 0 else {}
+    bars["encoding"]["x"]["scale"] = {"domain": [0, 1.25 * highest]} if highest > 0 else {}
     spec = layered([bars, text], height=34 * len(rows), data={"values": rows})
     split = f"training {written(training)}, held-out {written(held_out)}"
     split += f", test {written(test)}" if math.isfinite(test) else ""
