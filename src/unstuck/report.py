@@ -354,7 +354,7 @@ class Report:
         """Write the report; the ending of `path` chooses the form.
 
         Args:
-            path: Ends in ".html", ".json" or ".txt".
+            path: Ends in ".html", ".json", ".txt", ".md" (for pull requests), ".sarif" or ".xml" (JUnit).
 
         Raises:
             ValueError: If the ending is another one.

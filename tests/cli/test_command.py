@@ -420,7 +420,7 @@ def test_an_output_without_unicode_does_not_break_the_page() -> None:
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.decode("ascii").startswith("? The learning rate")
+    assert done.stdout.decode("ascii").startswith("x The learning rate")
 
 
 def test_a_program_that_prints_a_lot_is_cut_off_once() -> None:
@@ -431,3 +431,41 @@ def test_a_program_that_prints_a_lot_is_cut_off_once() -> None:
     *shown, last = stream.getvalue().splitlines()
     assert shown == [f"loss {step}" for step in range(20)]
     assert last == "unstuck: your program prints more, which is left out from here on."
+
+
+def test_a_report_is_saved_in_every_form_that_is_asked_for(
+    answer: Answer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer(samples.sick())
+    names = ["r.md", "r.sarif", "r.xml"]
+    typed = [part for name in names for part in ("--save", str(tmp_path / name))]
+    assert main(["diagnose", "train.py", *typed]) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert capfd.readouterr().out.startswith("✗ The learning rate")
+
+
+def test_a_set_up_that_cannot_be_examined_is_an_error_in_what_is_saved(answer: Answer, tmp_path: Path) -> None:
+    answer(failed())
+    assert main(["diagnose", "train.py", "--save", str(tmp_path / "r.xml")]) == 2
+    assert "<error message=" in (tmp_path / "r.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"), [("report.pdf", "must end in .json"), ("nowhere/r.md", "must be in a folder that exists")]
+)
+def test_a_path_that_cannot_be_saved_to_is_refused_before_anything_is_trained(
+    path: str, problem: str, answer: Answer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    calls = answer(samples.sick())
+    with pytest.raises(SystemExit) as left:
+        main(["diagnose", "train.py", "--save", path])
+    assert left.value.code == 2 and not calls
+    assert problem in capfd.readouterr().err
+
+
+def test_verbose_prints_all_that_was_ruled_out(answer: Answer, capfd: pytest.CaptureFixture[str]) -> None:
+    answer(dataclasses.replace(samples.sick(), ruled_out=samples.sick().ruled_out * 5))
+    main(["diagnose", "train.py"])
+    assert "more, each by a number of its own" in capfd.readouterr().out
+    main(["diagnose", "train.py", "--verbose"])
+    assert capfd.readouterr().out.count("SET001 target-shape-broadcast: ") == 5

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import unstuck
 from unstuck import catalogue
 from unstuck.cli import parser as command_line
-from unstuck.cli.output import FirstLines, deliver, say, survive_any_encoding, write_html
+from unstuck.cli.output import FirstLines, deliver, save_as, say, survive_any_encoding, write_html
 from unstuck.cli.parser import DIAGNOSE_BUDGET, TREAT_BUDGET
 from unstuck.errors import TargetError, UnstuckError, sentence
 from unstuck.report import Report, Status
@@ -106,10 +106,11 @@ def _finish(report: Report, options: argparse.Namespace, before: str = "", after
             return []
         above = [*wrap([clean(before)], width), EMPTY] if before else []
         below = [EMPTY, *wrap([clean(after)], width)] if after else []
-        return [*above, *page(report, width), *below]
+        return [*above, *page(report, width, options.verbose), *below]
 
     if status == NOT_EXAMINED:
         say(_reason(report))
+    save_as(report, options.save)
     deliver(functools.partial(to_json, report), layout, options.json, options.plain)
     write_html(functools.partial(to_html, report), options.html)
     return status

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Final, TextIO, final
 
 from unstuck.cli.parser import STANDARD_OUTPUT
 from unstuck.errors import TargetError
+from unstuck.render import save
 from unstuck.render.text import WIDTH, plain_lines, print_lines, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from unstuck.render.lines import Line
+    from unstuck.report import Report
 
 
 MOST_PRINTED: Final = 20
@@ -63,19 +65,23 @@ def survive_any_encoding() -> None:
 
 
 def show(layout: Callable[[int], Sequence[Line]], plain: bool) -> None:
-    """Print a page, in colour on a terminal only.
+    """Print a page, in colour on a terminal only, and in ASCII where the encoding cannot draw it.
 
     Args:
         layout: Lays the page out for a number of columns.
         plain: No colour, even on a terminal.
     """
+    from unstuck.render.ascii import can_draw, in_ascii
+
+    drawn = can_draw(sys.stdout.encoding)
     if plain or not sys.stdout.isatty():
-        sys.stdout.write(plain_lines(layout(WIDTH)))
+        sys.stdout.write(plain_lines(layout(WIDTH) if drawn else in_ascii(layout, WIDTH)))
         return
     from rich.console import Console
 
     console = Console(file=sys.stdout)
-    if lines := layout(width_of(console)):
+    width = width_of(console)
+    if lines := layout(width) if drawn else in_ascii(layout, width):
         print_lines(lines, console)
 
 
@@ -122,6 +128,24 @@ def write_html(page: Callable[[], str], path: str | None) -> None:
     except OSError as error:
         got = f"{path!r}: {error.strerror or error}"
         raise TargetError("`--html` must name a file that can be written", got, "Name another.") from None
+
+
+def save_as(report: Report, paths: Sequence[str]) -> None:
+    """Save a report in every form that was asked for.
+
+    Args:
+        report: The report.
+        paths: Where to; the ending of each chooses the form.
+
+    Raises:
+        TargetError: If a file cannot be written.
+    """
+    for path in paths:
+        try:
+            save(report, path)
+        except OSError as error:
+            got = f"{path!r}: {error.strerror or error}"
+            raise TargetError("`--save` must name a file that can be written", got, "Name another.") from None
 
 
 def deliver(data: Callable[[], bytes], layout: Callable[[int], Sequence[Line]], path: str | None, plain: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from unstuck import __version__
+from unstuck.render import ENDINGS
 
 WIDTH: Final = 80
 STANDARD_OUTPUT: Final = "-"
@@ -114,6 +115,27 @@ def html_path(text: str) -> str:
     """
     if not text.lower().endswith(".html"):
         raise argparse.ArgumentTypeError(f"must be a path that ends in .html; got {text!r}")
+    return _in_a_folder(text)
+
+
+def save_path(text: str) -> str:
+    """Read where a report is saved.
+
+    Args:
+        text: A path whose ending chooses the form, such as "report.md".
+
+    Returns:
+        The text itself.
+
+    Raises:
+        argparse.ArgumentTypeError: If it has another ending, or its folder does not exist.
+    """
+    if Path(text).suffix.lower() not in ENDINGS:
+        raise argparse.ArgumentTypeError(f"must end in {', '.join(ENDINGS)}; got {text!r}")
+    return _in_a_folder(text)
+
+
+def _in_a_folder(text: str) -> str:
     if not Path(text).parent.is_dir():
         raise argparse.ArgumentTypeError(f"must be in a folder that exists; got {text!r}")
     return text
@@ -161,6 +183,16 @@ def _add_output(parser: argparse.ArgumentParser, what: str, has_html: bool) -> N
             help=f"write {what} as one HTML page with pictures, for any browser, to PATH, which ends in .html",
         )  # fmt: skip
     group.add_argument("--plain", action="store_true", help="no colour and no progress, even on a terminal")
+
+
+def _add_saving(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("report")
+    group.add_argument(
+        "--save", action="append", default=[], type=save_path, metavar="PATH",
+        help="write the report to PATH as well; its ending chooses the form: .json, .txt, .md for pull requests,"
+        " .sarif and .xml (JUnit) for CI. May be given several times",
+    )  # fmt: skip
+    group.add_argument("--verbose", action="store_true", help="print the number of each diagnosis that was ruled out")
 
 
 def _add_examination(parser: argparse.ArgumentParser, seconds: float) -> None:
@@ -229,6 +261,8 @@ def build() -> argparse.ArgumentParser:
     for command in (diagnose, demo):
         _add_examination(command, DIAGNOSE_BUDGET)
     _add_examination(treat, TREAT_BUDGET)
+    for command in (diagnose, demo, replay):
+        _add_saving(command)
     for command, what in (
         (diagnose, "the report"), (treat, "the cure"), (rules, "the list"), (explain, "the explanation"),
         (demo, "the report"), (replay, "the new report"),

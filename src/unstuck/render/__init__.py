@@ -1,14 +1,62 @@
-"""Pure functions of a `Report`: text, HTML and JSON. Nothing here imports torch or measures anything."""
+"""Pure functions of a `Report`: text, HTML, and what other programs read. Nothing here imports torch or measures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from unstuck.errors import sentence
 from unstuck.report import Report
 
-ENDINGS: Final = (".html", ".json", ".txt")
+
+def _json(report: Report) -> bytes:
+    from unstuck.render import machine
+
+    return machine.to_json(report)
+
+
+def _text(report: Report) -> bytes:
+    from unstuck.render import text
+
+    return text.plain(report, every_number=True).encode("utf-8", "replace")
+
+
+def _markdown(report: Report) -> bytes:
+    from unstuck.render import pull_request
+
+    return pull_request.to_markdown(report).encode("utf-8", "replace")
+
+
+def _sarif(report: Report) -> bytes:
+    from unstuck.render import sarif
+
+    return sarif.to_sarif(report)
+
+
+def _junit(report: Report) -> bytes:
+    from unstuck.render import junit
+
+    return junit.to_junit(report)
+
+
+def _html(report: Report) -> bytes:
+    from unstuck.render import html
+
+    return html.to_html(report).encode("utf-8", "replace")
+
+
+FORMS: Final[Mapping[str, Callable[[Report], bytes]]] = {
+    ".html": _html,
+    ".json": _json,
+    ".txt": _text,
+    ".md": _markdown,
+    ".sarif": _sarif,
+    ".xml": _junit,
+}
+"""Ending of a file → what writes that form; each is imported when it is first asked for."""
+
+ENDINGS: Final = tuple(FORMS)
 
 
 def save(report: Report, path: str | Path) -> None:
@@ -16,28 +64,19 @@ def save(report: Report, path: str | Path) -> None:
 
     Args:
         report: The report.
-        path: Ends in ".html", ".json" or ".txt", in capitals or not.
+        path: Ends in ".html", ".json", ".txt", ".md" (for pull requests), ".sarif" or ".xml" (JUnit), in any case.
 
     Raises:
         ValueError: If the ending is another one.
     """
-    from unstuck.render import machine, text
-
     target = Path(path)
     ending = target.suffix.lower()
-    if ending == ".json":
-        target.write_bytes(machine.to_json(report))
-    elif ending == ".txt":
-        target.write_text(text.plain(report), encoding="utf-8")
-    elif ending == ".html":
-        from unstuck.render.html import to_html
-
-        target.write_text(to_html(report), encoding="utf-8")
-    else:
+    if ending not in FORMS:
         endings = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
         got = f"{str(path)!r}, which ends in {ending!r}" if ending else f"{str(path)!r}, without an ending"
         do = "Choose one of these endings."
         raise ValueError(sentence(f"A report's file must end in {endings}", got, do))
+    target.write_bytes(FORMS[ending](report))
 
 
-__all__ = ["save"]
+__all__ = ["ENDINGS", "FORMS", "save"]

@@ -129,11 +129,15 @@ def _range(values: Sequence[float]) -> str:
     return f"{text}, {lost} not finite" if lost else text
 
 
-def _per_seed(trial: Trial, width: int, indent: str) -> list[Line]:
-    rows: list[tuple[str, tuple[float, ...], Style]] = [
+def _rows(trial: Trial) -> list[tuple[str, tuple[float, ...], Style]]:
+    return [
         ("as given", trial.before, "sick"),
         ("with the remedy", trial.after, "well" if trial.outcome is Outcome.PRESENT else ""),
     ]
+
+
+def _per_seed(trial: Trial, width: int, indent: str) -> list[Line]:
+    rows = _rows(trial)
     if not 0 < len(trial.seeds) <= MOST_SEEDS:
         return [line(indent, pad(label, 18), Span(_range(values), style)) for label, values, style in rows]
     heads = [clean(f"seed {seed}", 14) for seed in trial.seeds]
@@ -217,8 +221,9 @@ def proof(trial: Trial, width: int, indent: str = "  ") -> list[Line]:
         )
     if trial.note:
         lines += wrap([Span(clean(trial.note, 320), "dim")], width, indent)
-    if not shows_what_counts(trial):
-        return lines
+    if not shows_what_counts(trial):  # its curves are of the training loss, so the scores themselves are drawn
+        drawn = plot.strip(_rows(trial), width, inner)
+        return [*lines, EMPTY, *drawn] if drawn else lines
     curves, styles = _panels(trial)
     drawn = plot.side_by_side(curves, styles, width, indent)
     return [*lines, EMPTY, *drawn] if drawn else lines

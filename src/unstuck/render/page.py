@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from unstuck.render import plot
 from unstuck.render.cause import diff, gained, measured, proof, shows_what_counts, title
-from unstuck.render.figures import against, amount, duration
+from unstuck.render.figures import duration
 from unstuck.render.guide import branch_style, tree
 from unstuck.render.lines import EMPTY, Line, Span, Style, cells, clean, line, pad, wrap
-from unstuck.report import Applies, Branch, Finding, Outcome, Report, Status
+from unstuck.render.ruled_out import ruled_out_lines
+from unstuck.report import Applies, Branch, Finding, Report, Status
 
 INDENT: Final = "  "
 MARKS: Final[dict[Style, str]] = {"well": "✓", "sick": "✗", "doubt": "?"}
@@ -121,29 +121,8 @@ def _others(report: Report, width: int) -> list[Line]:
     return lines
 
 
-def _why_not(finding: Finding) -> str:
-    """Why a diagnosis does not hold, with the number that says so."""
-    trial = finding.trial
-    if trial is not None and trial.outcome is Outcome.ABSENT:
-        return f"Its remedy {gained(trial)}."
-    sentence = finding.verdict.sentence
-    if any(character.isdigit() for character in sentence) or not finding.evidence:
-        return sentence
-    quantity, limit = finding.evidence[0].quantity, finding.evidence[0].limit
-    if limit is None or math.isnan(quantity.value):
-        return sentence
-    return f"{sentence.rstrip('.')} ({quantity.name}: {amount(quantity)}, {against(quantity, limit)})."
-
-
 def _listed(subject: str, text: str, width: int) -> list[Line]:
     return wrap([f"{clean(subject)}: ", Span(clean(text, 320), "dim")], width, INDENT, INDENT * 3)
-
-
-def _ruled_out(report: Report, width: int) -> list[Line]:
-    lines: list[Line] = []
-    for finding in report.ruled_out:
-        lines += _listed(f"{finding.rule.code} {finding.rule.name}", _why_not(finding), width)
-    return lines
 
 
 def _unchecked(report: Report, width: int) -> list[Line]:
@@ -211,12 +190,13 @@ def _is_proven(report: Report) -> bool:
     return report.cause is not None and report.cause.status is Status.CONFIRMED
 
 
-def sections(report: Report, width: int) -> list[tuple[str, list[Line]]]:
+def sections(report: Report, width: int, every_number: bool = False) -> list[tuple[str, list[Line]]]:
     """The sections of a report under their headings, in order; empty ones are left out.
 
     Args:
         report: The report.
         width: Columns of the page.
+        every_number: All that was ruled out in full, not the tellingest only.
 
     Returns:
         Heading and lines of each.
@@ -226,24 +206,25 @@ def sections(report: Report, width: int) -> list[tuple[str, list[Line]]]:
         (_cause_heading(report), _cause(report, width)),
         ("What to change" if _is_proven(report) else "What to try", _change(report, width)),
         ("Also found", _others(report, width)),
-        ("Ruled out", _ruled_out(report, width)),
+        ("Ruled out", ruled_out_lines(report.ruled_out, width, INDENT, every_number)),
         ("Not checked, and why", _unchecked(report, width)),
         ("What it took", _cost(report, width)),
     )
     return [(heading, lines) for heading, lines in every if lines]
 
 
-def page(report: Report, width: int) -> list[Line]:
+def page(report: Report, width: int, every_number: bool = False) -> list[Line]:
     """Lay out a report.
 
     Args:
         report: The report.
         width: Columns of the page.
+        every_number: All that was ruled out in full, not the tellingest only.
 
     Returns:
         The lines, none wider than `width`.
     """
     lines = verdict(report, width)
-    for heading, body in sections(report, width):
+    for heading, body in sections(report, width, every_number):
         lines += [EMPTY, line(Span(heading, "heading")), EMPTY, *body]
     return lines

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from unstuck.render.figures import number
-from unstuck.render.lines import Line, Span, Style, clean, fit, line, pad
+from unstuck.render.lines import Line, Span, Style, cells, clean, fit, line, pad
 from unstuck.report import Curve
 
 ROWS: Final = 6
@@ -169,3 +169,36 @@ def side_by_side(
     if scale.logarithmic:
         lines.append(line(f"{indent}{'':>{margin}}  ", Span("logarithmic scale", "dim")))
     return lines
+
+
+def strip(rows: Sequence[tuple[str, Sequence[float], Style]], width: int, indent: str = "    ") -> list[Line]:
+    """Draw scores as marks on one axis, a row per group: whether two groups overlap is seen at once.
+
+    Args:
+        rows: Name, scores and style of each group; scores that are not finite are passed over.
+        width: Columns of the page.
+        indent: Put before each line.
+
+    Returns:
+        A row per group and the axis below; no line where fewer than two scores are finite.
+    """
+    finite = [value for _, values, _ in rows for value in values if math.isfinite(value)]
+    if len(finite) < 2 or min(finite) == max(finite):
+        return []
+    scale = common_scale([Curve(name, tuple(range(len(values))), tuple(values)) for name, values, _ in rows if values])
+    margin = max(cells(name) for name, _, _ in rows) + 2
+    columns = min(44, width - len(indent) - margin - 1)
+    lines: list[Line] = []
+    for name, values, style in rows:
+        marks = [" "] * columns
+        for value in values:
+            place = scale.height(value, columns)
+            if place is not None:
+                marks[min(columns - 1, place)] = "→" if place >= columns else "●"
+        lines.append(line(indent, pad(name, margin), Span("│", "dim"), Span("".join(marks), style)))
+    low, high = number(scale.low, 4), number(scale.high, 4)
+    between = " " * max(1, columns - len(low) - len(high))
+    rule = Span("└" + "─" * columns, "dim")
+    foot = f"{low}{between}{high}" + (", logarithmic" if scale.logarithmic else "")
+    lines.append(line(indent, " " * margin, rule))
+    return [*lines, line(indent, " " * (margin + 1), Span(fit(foot, width - len(indent) - margin - 1), "dim"))]

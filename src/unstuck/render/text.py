@@ -28,17 +28,18 @@ COLOURS: Final[Mapping[Style, str]] = {
 }
 
 
-def plain(report: Report, width: int = WIDTH) -> str:
+def plain(report: Report, width: int = WIDTH, every_number: bool = False) -> str:
     """Write a report without colour.
 
     Args:
         report: The report.
         width: Columns, 60 at least.
+        every_number: All that was ruled out in full, not the tellingest only.
 
     Returns:
         Text that ends in a line break; no line is wider than `width`.
     """
-    return plain_lines(page(report, max(NARROWEST, width)))
+    return plain_lines(page(report, max(NARROWEST, width), every_number))
 
 
 def plain_lines(lines: Sequence[Line]) -> str:
