@@ -4,7 +4,7 @@ STAMP := .venv/.stamp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-slow bench check format clean help
+.PHONY: docs demo test test-slow bench check format clean help
 
 demo: $(STAMP)  ## see it find out what is wrong, and prove the cure
 	$(BIN)/python -m examples.demo $(ARGS)
@@ -21,6 +21,14 @@ test-slow: $(STAMP)  ## the tests that train for longer
 
 bench: $(STAMP)  ## measure how often the diagnosis is right
 	$(BIN)/python -m bench $(ARGS)
+
+docs: .venv/.docs  ## build the documentation site in build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo 'Open build/site/index.html'
+
+.venv/.docs: $(STAMP)
+	@$(BIN)/pip install -qq -c constraints.txt --no-build-isolation -e '.[docs]'
+	@touch $@
 
 check: $(STAMP)  ## lint, format, types and import contracts; changes nothing
 	$(BIN)/ruff check
