@@ -28,7 +28,7 @@ ESTABLISHED = Path(__file__).parent / "injected.json"
 MOST_BASES = 5
 """Bases a fault that counts: enough to see a rule fail, few enough to examine every rule."""
 PAIRS = 80
-TAKES_AWAY = ("DAT004", "DAT006", "GEN001")
+TAKES_AWAY = ("DAT004", "DAT006", "GEN001", "GEN002", "GEN007")
 """Rules whose fault takes samples or targets away that no remedy brings back."""
 BETWEEN = " + "
 

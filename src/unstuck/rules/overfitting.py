@@ -182,5 +182,5 @@ RULE = Rule(
         ),
     ),
     aim=Aim.HELD_OUT,
-    explained_by=("SET014", "DAT006"),
+    explained_by=("SET014", "DAT006", "GEN002"),
 )
