@@ -57,6 +57,22 @@ def narrowed(setup: Setup, width: int) -> Setup:
     return _resized(setup, lambda size: min(size, width), "shrunk")
 
 
+def thinned(setup: Setup, factor: float) -> Setup:
+    """Shrink every hidden layer that can be, by the same factor.
+
+    Args:
+        setup: What is trained.
+        factor: Of the widths, below 1; one unit is left at least.
+
+    Returns:
+        The changed set-up; layers whose sizes change are drawn anew.
+
+    Raises:
+        RemedyError: If there is no hidden layer, or its structure could not be shrunk.
+    """
+    return _resized(setup, lambda size: max(1, round(size * factor)), "shrunk")
+
+
 @final
 @dataclass(frozen=True)
 class HiddenWidth:
