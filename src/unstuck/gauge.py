@@ -83,6 +83,8 @@ class Gauge:
             return math.nan, math.nan
         constant = getattr(self.comparison, f"constant_{split}")
         lowest = self.comparison.lowest("training" if split == "training" else "held_out")
+        if self.aim in (Aim.HELD_OUT, Aim.TEST):  # also what is worse on the training data shows what can be reached
+            lowest = min([lowest, *(each.held_out for each in self.comparison.comparators if each.scale == "loss")])
         return (math.nan if constant is None else constant), lowest
 
     def _share(self, old: float, new: float, constant: float, lowest: float) -> float:

@@ -18,51 +18,57 @@ train on; the network is then trained on all of them for as many epochs, so that
 score have chosen nothing.
 
 ## Remedy
-The first in this order that does nearly as well as the best: fewer epochs, weight decay (two strengths, by how far the
-weights shrink over the run), dropout of a half, narrower layers; where runs are long, only the first of them. More
-samples and augmentation help as well and are not tried here. Look at the labels too: a network rarely learns clean ones
-by heart to its harm.
+The first in this order that does nearly as well as the best: fewer epochs; the mean of the weights over the second
+half of the run; weight decay, L2, L1, both (elastic net), biases and norms exempt; smoothed labels; dropout,
+DropConnect; augmentation that fits the data: noise, for images and sequences shifts, flips and jitter where the nearest
+other sample shows that they keep the label, mixtures of two samples; batch-norm; narrower layers; fewer features; four
+networks that answer together, at four times the cost. Where runs are long, one strength of each, or only the first of
+them. The report lists what each gained. More samples help as well: see too-few-samples. Look at the labels too: a
+network rarely learns clean ones by heart to its harm.
 
 ## When to leave it
-A gap that none of these closes is the price of a finite sample: the network is as good on new samples as this data
-lets it be. Where ranking or accuracy is all that counts, a held-out loss that rises from overconfidence may do no
-harm.
+Regularisation before there is any overfitting only costs fit (see over-regularised): first let the training loss
+become small. Add one remedy, examine again, and do not stack them unseen: dropout in front of batch-norm, for one, does
+harm (see dropout-with-batch-norm). A gap that none of these closes is the price of a finite sample: the network is as
+good on new samples as this data lets it be. Where ranking or accuracy is all that counts, a held-out loss that rises
+from overconfidence may do no harm.
 
 ## References
 L. Prechelt, "Early stopping – but when?", 1998.
 I. Goodfellow, Y. Bengio, A. Courville, "Deep learning", 2016, section 7.8 and algorithm 7.2.
 N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
 I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", 2019.
+L. Wan et al., "Regularization of neural networks using DropConnect", 2013.
+R. Tibshirani, "Regression shrinkage and selection via the lasso", 1996; H. Zou, T. Hastie, elastic net, 2005.
+P. Izmailov et al., "Averaging weights leads to wider optima and better generalization", 2018.
+H. Zhang et al., "mixup: beyond empirical risk minimization", 2018.
 C. Zhang et al., "Understanding deep learning requires rethinking generalization", 2017.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from unstuck import patients
-from unstuck.edits.regularisation import with_dropout, with_weight_decay, without_dropout, without_weight_decay
+from unstuck.edits.averaging import CHANCES, MEAN
+from unstuck.edits.regularisation import without_dropout, without_weight_decay
+from unstuck.edits.regularisers import regularisers
 from unstuck.edits.samples import fewer_samples, with_wrong_targets
-from unstuck.edits.widening import narrowed, widened
-from unstuck.errors import RemedyError
+from unstuck.edits.widening import widened
+from unstuck.errors import RemedyError, UnstuckError
 from unstuck.measure.best_epoch import BestEpoch
 from unstuck.measure.comparison import LARGE, Comparison
 from unstuck.measure.gap import gap
 from unstuck.measure.history import History
+from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.preparation import Allowance
+from unstuck.measure.task import Kind, Task
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Aim, Case, Remedy, Rule
 from unstuck.setup import Setup
-from unstuck.setup.randomness import isolated
 
-SHRINKAGE: Final = (3.0, 10.0)
-"""Rate × weight decay, summed over the run: by how many factors of e weights without a gradient would shrink."""
-
-DROPPED: Final = 0.5
-NARROW: Final = 8
 FEWEST_TRIED: Final = 2
 
 WRONG: Final = 0.25
@@ -110,13 +116,16 @@ def _fifth(setup: Setup) -> Setup:
     return fewer_samples(setup, KEPT, FEWEST)
 
 
-def regularise(setup: Setup, history: History, best: BestEpoch, allowance: Allowance) -> tuple[Setup, ...]:
+def regularise(setup: Setup, history: History, best: BestEpoch, task: Task, allowance: Allowance) -> tuple[Setup, ...]:
     """Each remedy by itself, the smallest change first; as many as fit into the time for one run.
+
+    Where not all fit, one of each kind comes before a second strength of any.
 
     Args:
         setup: What is trained.
-        history: Tells the rates of the run and its time.
+        history: Tells the rates of the run, its gradients and its time.
         best: The epoch to stop at.
+        task: Tells how the answers of several networks are joined.
         allowance: How long a run may take.
 
     Returns:
@@ -125,44 +134,33 @@ def regularise(setup: Setup, history: History, best: BestEpoch, allowance: Allow
     Raises:
         RemedyError: If none applies.
     """
-    changes: list[Callable[[Setup], Setup]] = []
-    if 0 < best.epoch < setup.epochs:
-        changes.append(lambda setup: replace(setup, epochs=best.epoch))
-    travel = sum(history.record.rates) / (1.0 - _momentum(setup))
-    if travel > 0.0:
-        changes += [_decay(shrinkage / travel) for shrinkage in SHRINKAGE]
-    changes += [lambda setup: with_dropout(setup, DROPPED), lambda setup: narrowed(setup, NARROW)]
-    found: list[Setup] = []
-    affordable = max(FEWEST_TRIED, int(allowance.run_seconds / max(history.record.seconds, 1e-3)))
-    for change in changes:
+    run = history.record
+    of_numbers = MEAN if task.kind is Kind.VALUES else ""
+    how = CHANCES if task.output_form is OutputForm.CLASS_LOGITS else of_numbers
+    changes = regularisers(setup, best.epoch, run.rates, run.gradient_norms, how)
+    affordable = max(FEWEST_TRIED, int(allowance.run_seconds / max(run.seconds, 1e-3)))
+    found: list[tuple[int, Setup]] = []
+    spent = 0
+    for place, change in sorted(enumerate(changes), key=lambda pair: (pair[1].again, pair[0])):
+        if spent + change.cost > affordable and len(found) >= FEWEST_TRIED:
+            continue
         try:
-            found.append(change(setup))
-        except RemedyError:
+            found.append((place, change.apply(setup)))
+        except UnstuckError:
             continue  # no weight decay in this optimizer, no hidden layer: another remedy may apply
-        if len(found) == affordable:
-            break
+        spent += change.cost
     if not found:
-        raise RemedyError("neither fewer epochs nor weight decay, dropout or narrower layers apply")
-    return tuple(found)
-
-
-def _decay(value: float) -> Callable[[Setup], Setup]:
-    return lambda setup: with_weight_decay(setup, float(f"{value:.1g}"))
-
-
-def _momentum(setup: Setup) -> float:
-    """Momentum of the optimizer, by which a steady gradient's steps add up."""
-    with isolated(setup.seed):
-        _, optimizer = setup.build()
-    momentum = float(optimizer.param_groups[0].get("momentum", 0.0))
-    return momentum if 0.0 <= momentum < 1.0 else 0.0
+        raise RemedyError("neither fewer epochs nor any regularisation applies")
+    return tuple(changed for _, changed in sorted(found, key=lambda pair: pair[0]))
 
 
 RULE = Rule(
     code="GEN001",
     judge=judge,
     fault=learn_by_heart,
-    remedy=Remedy("Regularise: fewer epochs, weight decay, dropout or narrower layers.", regularise, Applies.OPT_IN),
+    remedy=Remedy(
+        "Regularise: the smallest of the changes that does nearly as well as the best.", regularise, Applies.OPT_IN
+    ),
     cases=(
         Case(
             "a network that has learnt eighty samples by heart, a third of them wrong",
