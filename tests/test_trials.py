@@ -183,6 +183,23 @@ def test_the_smallest_change_that_does_nearly_as_well_is_kept(losses: tuple[floa
     assert result.path == (("OPT001", kept),)
 
 
+def test_every_change_that_was_screened_is_told_best_first() -> None:
+    result, _ = tried(alike(1.0, 0.7, None, 0.1), 3)
+    assert [candidate.score for candidate in result.trial.candidates] == [0.1, 0.7]
+    assert [dict((c.field, c.after) for c in each.changes)["number"] for each in result.trial.candidates] == ["3", "1"]
+    alone, _ = tried(alike(1.0, 0.1), 1)
+    assert alone.trial.candidates == ()
+
+
+def test_changes_of_the_held_out_loss_share_one_yardstick() -> None:
+    gauge = Gauge(comparison(2.0, 1.5), Aim.HELD_OUT, by_loss=True)  # nothing known lies below the constant, 1
+    before, good, better = (scores(0.1, loss) for loss in (2.0, 0.9, 0.5))
+    assert gauge.gain(before, better) == gauge.gain(before, good) == 1.0
+    gauge.note([good, better])
+    assert gauge.gain(before, better) == 1.0
+    assert gauge.gain(before, good) == pytest.approx(0.2)
+
+
 LUCKY = {(1, 0): 0.01, (1, 1): 0.9, (1, 2): 0.8, (1, 3): 0.9, (1, 4): 0.9}
 """A change that does well from the first seed only."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, final
 
 from unstuck.measure.comparison import LARGE, Comparison, shortfall
@@ -30,6 +30,13 @@ class Gauge:
         by_loss = by_loss and aim is not Aim.BALANCED
         self.comparison, self.aim, self.by_loss = comparison, aim, by_loss
         self.score = aim.value if by_loss else aim.value.replace("loss", "error")
+        self._reached = math.inf
+
+    def note(self, scores: Iterable[Scores]) -> None:
+        """Take what some changes have reached on held-out data for within reach, so that they share one yardstick."""
+        if self.by_loss and self.aim in (Aim.HELD_OUT, Aim.TEST):
+            known = [number for number in map(self.number, scores) if math.isfinite(number)]
+            self._reached = min([self._reached, *known])
 
     def gain(self, before: Scores, after: Scores) -> float:
         """The gain; for a remedy of the training loss the smaller of training and held-out."""
@@ -84,7 +91,13 @@ class Gauge:
         constant = getattr(self.comparison, f"constant_{split}")
         lowest = self.comparison.lowest("training" if split == "training" else "held_out")
         if self.aim in (Aim.HELD_OUT, Aim.TEST):  # also what is worse on the training data shows what can be reached
-            lowest = min([lowest, *(each.held_out for each in self.comparison.comparators if each.scale == "loss")])
+            lowest = min(
+                [
+                    lowest,
+                    self._reached,
+                    *(each.held_out for each in self.comparison.comparators if each.scale == "loss"),
+                ]
+            )
         return (math.nan if constant is None else constant), lowest
 
     def _share(self, old: float, new: float, constant: float, lowest: float) -> float:

@@ -150,6 +150,22 @@ class Curve:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of several changes that a remedy proposes, as screened on the first seed.
+
+    Attributes:
+        changes: The change as a diff of the set-up.
+        score: Its score, as in the trial.
+        gain: What it gains, as a share of the span.
+    """
+
+    changes: tuple[Change, ...]
+    score: float
+    gain: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Trial:
     """A remedy run against an equal-budget control, paired over seeds.
 
@@ -169,6 +185,7 @@ class Trial:
         seconds: Wall time.
         together_with: Codes of the rules whose remedies were applied along with it, each of them necessary.
         note: What a reader should know, such as a seed that was cut short.
+        candidates: All changes that were screened, the one that gains most first; empty where there was but one.
     """
 
     remedy: str
@@ -184,6 +201,7 @@ class Trial:
     seconds: float = 0.0
     together_with: tuple[str, ...] = ()
     note: str = ""
+    candidates: tuple[Candidate, ...] = ()
 
 
 @final
@@ -369,6 +387,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Applies",
     "Branch",
+    "Candidate",
     "Change",
     "Cost",
     "Curve",

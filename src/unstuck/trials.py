@@ -17,7 +17,7 @@ from unstuck.measure.comparison import LARGE, Comparison
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.scores import Scores
 from unstuck.quantity import Quantity
-from unstuck.report import Curve, Outcome, Trial
+from unstuck.report import Candidate, Curve, Outcome, Trial
 from unstuck.rule import Rule
 from unstuck.setup import Setup
 from unstuck.setup.describe import difference
@@ -111,7 +111,20 @@ def trial(
     assert found is not None  # at least one candidate is as good as the best
     record, after, chosen = found
     path = ((rule.code, list(candidates).index(chosen)),)
-    return Tried(replace(record, seconds=time.monotonic() - start), chosen, path, after, gauge.by_loss)
+    compared = _ranking(laboratory, gauge, screened)
+    record = replace(record, seconds=time.monotonic() - start, candidates=compared)
+    return Tried(record, chosen, path, after, gauge.by_loss)
+
+
+def _ranking(laboratory: Laboratory, gauge: Gauge, screened: Sequence[tuple[float, Setup]]) -> tuple[Candidate, ...]:
+    """What each of several changes gained on the first seed, the best first; none where there was but one."""
+    given = laboratory.prepared.setup
+    if len(screened) < 2:
+        return ()
+    return tuple(
+        Candidate(difference(given, setup), gauge.number(laboratory.attempt(setup, given.seed).scores), gain)
+        for gain, setup in sorted(screened, key=lambda pair: -pair[0])
+    )
 
 
 def _proof(record: Trial) -> tuple[bool, float]:
@@ -147,7 +160,9 @@ def _screen(
             screened.append((gauge.gain(control.scores, attempt.scores), candidate))
             if comparison is not None and gauge.is_enough(comparison, attempt.scores, screened[-1][0]):
                 return screened, failure
-    return screened, failure
+    reached = {id(changed): laboratory.attempt(changed, given.seed).scores for _, changed in screened}
+    gauge.note(reached.values())
+    return [(gauge.gain(control.scores, reached[id(changed)]), changed) for _, changed in screened], failure
 
 
 def measure(

@@ -80,6 +80,7 @@ def trials(draw: st.DrawFn) -> records.Trial:
         curves=draw(some(curves())),
         seconds=draw(floats),
         note=draw(texts),
+        candidates=draw(some(st.builds(records.Candidate, some(changes, 3), floats, floats), 14)),
     )
 
 

@@ -16,7 +16,7 @@ from tests.render.strategies import reports
 from unstuck.quantity import Quantity, Threshold
 from unstuck.render.lines import cells
 from unstuck.render.text import plain, print_report, rich_text
-from unstuck.report import Branch, Evidence, Finding, Outcome, Report, Status, Trial, Unchecked
+from unstuck.report import Branch, Candidate, Change, Evidence, Finding, Outcome, Report, Status, Trial, Unchecked
 
 SICK = """\
 ✗ The learning rate is above what the loss surface bears: 3.0 overshoots, and
@@ -377,3 +377,16 @@ def test_long_names_of_numbers_are_wrapped_and_a_shared_origin_is_given_once() -
   typical size
     10: a paper
 """)
+
+
+def test_what_each_change_gained_is_listed_best_first() -> None:
+    tried = tuple(
+        Candidate((Change("weight_decay", "0", f"{place}"),), 0.5 + 0.01 * place, 0.9 - 0.05 * place)
+        for place in range(12)
+    )
+    text = plain(_with_trial(dataclasses.replace(samples.trial(), candidates=tried)))
+    assert "  12 changes were tried, each by itself, on the first seed:\n" in text
+    assert "     90%        0.5  weight_decay: 0\n     85%       0.51  weight_decay: 1\n" in text
+    assert "and 2 that gained less, in the JSON report" in text
+    few = plain(_with_trial(dataclasses.replace(samples.trial(), candidates=tried[:2])))
+    assert "changes were tried" not in few

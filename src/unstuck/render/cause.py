@@ -16,6 +16,8 @@ MOST_EVIDENCE: Final = 6
 MOST_PLACES: Final = 6
 MOST_CHANGES: Final = 12
 MOST_SEEDS: Final = 5
+FEWEST_RANKED: Final = 3
+MOST_RANKED: Final = 10
 NAME_COLUMNS: Final = 36
 AS_GIVEN: Final = ("as given", "control", "before")
 
@@ -188,6 +190,30 @@ def gained(trial: Trial) -> str:
     return f"closes {share(trial.closed)} of the shortfall and {gain}"
 
 
+def _candidates(trial: Trial, width: int, indent: str) -> list[Line]:
+    """What each of several changes gained on the first seed, the best first, a line each."""
+    if len(trial.candidates) < FEWEST_RANKED:
+        return []
+    head = f"{len(trial.candidates)} changes were tried, each by itself, on the first seed:"
+    lines = [EMPTY, *wrap([head], width, indent)]
+    for candidate in trial.candidates[:MOST_RANKED]:
+        what = "; ".join(_named(change) for change in candidate.changes) or "none"
+        style: Style = "well" if candidate.changes == trial.changes else ""
+        figures = f"{share(candidate.gain):>6}  {number(candidate.score, 4):>9}  "
+        lines.append(line(indent, figures, Span(fit(clean(what, 200), width - len(indent) - cells(figures)), style)))
+    if len(trial.candidates) > MOST_RANKED:
+        rest = f"and {len(trial.candidates) - MOST_RANKED} that gained less, in the JSON report"
+        lines.append(line(indent, Span(rest, "dim")))
+    lines += wrap([Span(f"(gain, {clean(trial.score, 80)}, change)", "dim")], width, indent)
+    return [*lines, EMPTY] if trial.note else lines
+
+
+def _named(change: Change) -> str:
+    """A change in a few words: "epochs 80 → 16"; without what was there where that was nothing."""
+    was = "" if change.before in ("none", "–", "as given", "0") else f"{change.before} → "
+    return f"{change.field}: {was}{change.after}"
+
+
 SPAN: Final = "(The span runs from the best constant prediction to the lowest value that anything reached.)"
 
 
@@ -219,6 +245,7 @@ def proof(trial: Trial, width: int, indent: str = "  ") -> list[Line]:
             width,
             indent,
         )
+    lines += _candidates(trial, width, indent)
     if trial.note:
         lines += wrap([Span(clean(trial.note, 320), "dim")], width, indent)
     if not shows_what_counts(trial):  # its curves are of the training loss, so the scores themselves are drawn
