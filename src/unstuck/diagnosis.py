@@ -198,7 +198,8 @@ class Diagnosing:
                 "that the copies share may pass unseen"
             )
         if comparison.given.test is None:
-            self._unchecked["MIS"] = Unchecked("mismatch with the test data", "no test data were given")
+            reason = "no test data were given" if self.setup.unlabelled is None else "the test data have no labels"
+            self._unchecked["MIS"] = Unchecked("mismatch with the test data", reason)
         return comparison
 
     def _leave(self, rules: Iterable[Rule]) -> None:

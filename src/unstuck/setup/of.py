@@ -65,7 +65,8 @@ def setup_of(
         recipe, optimizer_recipe = _recipes(model, optimizer, memo)
         data = {"train": data_of("train", train, batch_size)}
         size = batch_size if batch_size is not None else data["train"].batch_size
-        for name, source in (("validation", validation), ("test", test)):
+        unlabelled = _without_labels(test, size)
+        for name, source in (("validation", validation), ("test", test if unlabelled is None else None)):
             if source is not None:
                 data[name] = data_of(name, source, size)
         for name, split in data.items():
@@ -77,6 +78,7 @@ def setup_of(
             train=data["train"],
             validation=data.get("validation"),
             test=data.get("test"),
+            unlabelled=unlabelled,
             epochs=int(epochs),
             scheduler=private(scheduler, memo),
             forward=private(forward, memo),
@@ -95,6 +97,14 @@ def setup_of(
         device=parameters[0].device,
         described={"loss": name_of(loss), "optimizer": type(made).__name__},
     )
+
+
+def _without_labels(test: object, batch_size: int) -> Data | None:
+    """Test inputs given as `(inputs, …, None)`; None where there are labels, or no test data."""
+    if not (isinstance(test, tuple) and len(test) >= 2 and test[-1] is None and test[0] is not None):
+        return None
+    count = len(test[0]) if hasattr(test[0], "__len__") else 0
+    return data_of("test", (*test[:-1], np.zeros(count)), batch_size).mapped(lambda batch: (*batch[:-1], None))
 
 
 def name_of(loss: object) -> str:

@@ -38,6 +38,7 @@ class Setup:
         train: The training split.
         validation: The validation split, where the user gave one.
         test: The test split, likewise.
+        unlabelled: Test inputs without labels, in place of `test`: batches `(inputs, …, None)`.
         epochs: Passes over the training split.
         scheduler: Makes the rate scheduler, where there is one.
         schedule_every: "step", "epoch" or "plateau": when and how the scheduler is stepped.
@@ -56,6 +57,7 @@ class Setup:
     train: Data
     validation: Data | None = None
     test: Data | None = None
+    unlabelled: Data | None = None
     epochs: int = 10
     scheduler: SchedulerFactory | None = None
     schedule_every: str = "epoch"
@@ -93,7 +95,7 @@ class Setup:
             optimizer: A live optimizer over `model`'s parameters, or `parameters -> Optimizer`.
             train: A `DataLoader`, a `Dataset`, or `(inputs, …, targets)` as tensors or arrays.
             validation: Likewise; held-out samples of the training distribution.
-            test: Likewise; where the model is meant to work.
+            test: Likewise; where the model is meant to work. `(inputs, …, None)` where it has no labels.
             epochs: Passes over the training split.
             batch_size: Samples per batch where `train` is no `DataLoader`; 32 where not given.
             scheduler: `optimizer -> LRScheduler`.
