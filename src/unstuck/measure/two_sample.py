@@ -135,6 +135,25 @@ def _check(ours: list[Tensor], theirs: list[Tensor], name: str) -> None:
             raise NotMeasurable(f"training and {name} inputs have different shapes: {shapes}")
 
 
+def comparable(ours: list[Tensor], theirs: list[Tensor], name: str) -> tuple[Table, Table]:
+    """The inputs of two splits as tables with the same columns.
+
+    Args:
+        ours: Training inputs, each `[N, …]`.
+        theirs: Those of the other split, each `[M, …]`.
+        name: Of the other split, for messages.
+
+    Returns:
+        Shapes `[N, D]` and `[M, D]`; a column is in units of a ten-thousandth of its deviation.
+
+    Raises:
+        NotMeasurable: If there are too few samples, or their shapes differ.
+    """
+    _check(ours, theirs, name)
+    judge = _Judge(ours, theirs)
+    return judge.ours, judge._rounded(judge._columns(theirs))
+
+
 def _interval(area: float, count: int, their_count: int) -> Interval:
     return area_interval(area, count, their_count, INFLATION, 1.0 - 0.05 / len(CLASSIFIERS))
 
