@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unstuck.capture.hints import hint as hint
     from unstuck.diagnosis import diagnose as diagnose
     from unstuck.judgement import replay as replay
     from unstuck.loop import Run as Run
@@ -25,11 +26,12 @@ _HOMES = {
     "Setup": "unstuck.setup",
     "diagnose": "unstuck.diagnosis",
     "fit": "unstuck.loop",
+    "hint": "unstuck.capture.hints",
     "replay": "unstuck.judgement",
     "treat": "unstuck.treatment",
 }
 
-__all__ = ["Cure", "Report", "Run", "Setup", "diagnose", "fit", "replay", "treat"]
+__all__ = ["Cure", "Report", "Run", "Setup", "diagnose", "fit", "hint", "replay", "treat"]
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,7 @@ Examples:
   unstuck explain OPT001"""
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
+class Formatter(argparse.RawDescriptionHelpFormatter):
     """Help at 80 columns whatever the terminal, its paragraphs as they were written."""
 
     def __init__(self, prog: str) -> None:
@@ -152,6 +152,8 @@ def with_json_bound(arguments: Sequence[str]) -> list[str]:
     Returns:
         The same with `--json=…` in one piece.
     """
+    if list(arguments[:1]) == ["run"]:
+        return list(arguments)  # what follows is the script's
     bound: list[str] = []
     waiting = list(arguments)
     while waiting:
@@ -212,7 +214,7 @@ def build() -> argparse.ArgumentParser:
         A parser whose result has `command` and the options of that command.
     """
     parser = _Parser(
-        prog="unstuck", usage="unstuck COMMAND ...", description=INTRODUCTION, formatter_class=_Formatter,
+        prog="unstuck", usage="unstuck COMMAND ...", description=INTRODUCTION, formatter_class=Formatter,
         epilog=f"{TARGETS}\n\n{EXAMPLES}\n\n{STATUS}",
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"unstuck {__version__}")
@@ -221,7 +223,7 @@ def build() -> argparse.ArgumentParser:
     )
 
     def add(name: str, brief: str, more: str, epilog: str = "") -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=brief, description=more, epilog=epilog, formatter_class=_Formatter)
+        return commands.add_parser(name, help=brief, description=more, epilog=epilog, formatter_class=Formatter)
 
     diagnose = add(
         "diagnose", "find the cause and prove it",
@@ -258,6 +260,9 @@ def build() -> argparse.ArgumentParser:
         STATUS,
     )  # fmt: skip
     _add_subject(replay, "report", "REPORT.json", "what `unstuck diagnose --json` wrote")
+    from unstuck.cli import run  # which imports this module
+
+    run.add(commands)
     for command in (diagnose, demo):
         _add_examination(command, DIAGNOSE_BUDGET)
     _add_examination(treat, TREAT_BUDGET)

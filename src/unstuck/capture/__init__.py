@@ -1,0 +1,1 @@
+"""Runs a script unchanged, sees what it trains and how, and makes a set-up of it."""

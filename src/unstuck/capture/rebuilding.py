@@ -1,0 +1,427 @@
+"""From what was seen of a script to a set-up."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
+from torch.optim import Optimizer
+
+from unstuck.capture.observer import Observer, said
+from unstuck.capture.program import Leaf, Reference
+from unstuck.capture.reading import Prepare, Step, read
+from unstuck.capture.recorded_step import RecordedStep
+from unstuck.capture.sightings import Backward, Feed, Trainer
+from unstuck.errors import UnstuckError
+from unstuck.setup import Setup
+from unstuck.setup.batch import concatenate
+from unstuck.setup.data import Data, StackedData
+from unstuck.setup.loader import data_of
+from unstuck.setup.randomness import isolated
+
+SAME_LOSS: Final = 1e-4
+"""Relative difference below which a loss that was computed again is the one that was seen (float32, sums reordered)."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a set-up that was recovered.
+
+    Attributes:
+        name: Argument of `Setup.of`, such as "loss".
+        what: What it is, in a few words.
+        line: Line of the user's source, as "file.py:12", or "".
+    """
+
+    name: str
+    what: str
+    line: str = ""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """What a script turned out to train.
+
+    Attributes:
+        setup: The set-up, or None where it could not be made.
+        parts: What was recovered.
+        missing: What was not, each as a sentence with the line that would help.
+        notes: What else a reader should know.
+    """
+
+    setup: Setup | None
+    parts: tuple[Part, ...] = ()
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Unclear(Exception):
+    """Something could not be recovered; the message says what, and what would help."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SchedulerLike:
+    """Makes the like of a script's scheduler for another optimizer.
+
+    Attributes:
+        held: A copy as before the first step, that holds no optimizer.
+    """
+
+    held: Any
+
+    def __call__(self, optimizer: Optimizer) -> Any:
+        """Make it."""
+        made = copy.deepcopy(self.held)
+        for each in (made, *getattr(made, "_schedulers", ())):
+            each.optimizer = optimizer
+        return made
+
+
+def recover(observer: Observer, finished: bool) -> Recovered:
+    """Make a set-up of what was seen.
+
+    Args:
+        observer: Has watched a script.
+        finished: Whether the script came to its own end.
+
+    Returns:
+        What could be recovered, and what not.
+    """
+    trainers = [each for each in observer.trainers.values() if each.steps]
+    if not trainers:
+        return Recovered(None, missing=("no optimizer of torch took a step, so there is nothing to examine",))
+    parts = tuple(part for each in trainers for part in _seen(each, len(trainers) > 1))
+    if len(trainers) > 1:
+        kinds = ", ".join(type(each.optimizer).__name__ for each in trainers)
+        missing = (
+            f"{len(trainers)} optimizers take turns ({kinds}), which no single set-up can stand for; examine each "
+            "alone with `unstuck.Setup.of(train_step=...)`"
+        )
+        return Recovered(None, parts, (missing,), tuple(observer.notes))
+    return _Rebuilding(observer, trainers[0], finished).run(parts)
+
+
+def _seen(trainer: Trainer, several: bool) -> list[Part]:
+    name, line = trainer.place
+    kind = type(trainer.optimizer).__name__
+    settings = _settings(trainer.copy or trainer.optimizer)
+    steps = f", {trainer.steps} steps" if several else ""
+    return [Part(f"optimizer {name}" if several and name else "optimizer", f"{kind}({settings}){steps}", line)]
+
+
+def _settings(optimizer: Optimizer) -> str:
+    group = optimizer.param_groups[0]
+    shown = [name for name in ("lr", "momentum", "betas", "weight_decay", "nesterov", "alpha") if group.get(name)]
+    return ", ".join(f"{name}={_number(group[name])}" for name in shown)
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return "(" + ", ".join(_number(part) for part in value) + ")"
+    return f"{float(value):.4g}" if isinstance(value, (int, float, Tensor)) and value is not True else str(value)
+
+
+@final
+@dataclass(eq=False)
+class _Rebuilding:
+    """The making of one set-up."""
+
+    observer: Observer
+    trainer: Trainer
+    finished: bool
+
+    def __post_init__(self) -> None:
+        self.parts: list[Part] = []
+        self.missing: list[str] = []
+        self.notes: list[str] = list(self.observer.notes)
+
+    def run(self, parts: Sequence[Part]) -> Recovered:
+        self.parts.extend(parts)
+        try:
+            setup = self._setup()
+        except Unclear as reason:
+            self.missing.append(str(reason))
+            setup = None
+        except UnstuckError as error:
+            self.missing.append(str(error))
+            setup = None
+        return Recovered(setup, tuple(self.parts), tuple(self.missing), tuple(self.notes))
+
+    def _setup(self) -> Setup:
+        trainer, hinted = self.trainer, self.observer.hinted
+        first = next((each for sampled in trainer.sampled for each in sampled.backwards if each.slice), None)
+        given: dict[str, Any] = {}
+        if trainer.model_copy is None or trainer.copy is None:
+            if not {"model", "optimizer"} <= set(hinted):
+                raise Unclear(
+                    "the model could not be told: no module was called between the optimizer's steps; "
+                    "`unstuck.hint(model=..., optimizer=..., loss=..., train=...)` before the loop tells it"
+                )
+        else:
+            given |= {"model": trainer.model_copy, "optimizer": trainer.copy}
+            self._tell_model(trainer)
+        if first is not None and trainer.model is not None:
+            given |= self._computation(first, trainer.model)
+        elif not {"loss", "train"} <= set(hinted):
+            raise Unclear(
+                "the loss could not be followed back to the model; `unstuck.hint(loss=..., train=...)` before the "
+                "loop tells it"
+            )
+        given |= self._schedule()
+        given["seed"] = self.observer.seed
+        given |= hinted
+        for name in hinted:
+            self.parts.append(Part(name, "as hinted"))
+        given.setdefault("loss", None)
+        setup = Setup.of(**given)
+        if first is not None and not hinted:
+            self._check(setup, first)
+        return setup
+
+    def _tell_model(self, trainer: Trainer) -> None:
+        assert trainer.model_copy is not None  # the caller has looked
+        count = sum(each.numel() for each in trainer.model_copy.parameters() if each.requires_grad)
+        name, line = trainer.model_place
+        what = f"{type(trainer.model_copy).__name__}, {count:,} trainable parameters"
+        self.parts.insert(0, Part("model", what, line))
+
+    # Batches, forward function, loss and step.
+
+    def _computation(self, first: Backward, model: nn.Module) -> dict[str, Any]:
+        assert first.slice is not None  # the caller has looked
+        repeats = self._repeats()
+        memo = self.observer.copies
+        mode = self._evaluates_in_training_mode(model)
+        step = read(first.slice, model, memo, repeats=repeats, in_training_mode=mode)
+        if not self._is_by_sample(step):
+            step = read(first.slice, model, memo, repeats=repeats, in_training_mode=mode, raw=True)
+        self.step = step
+        train, feed = self._train(step, model, repeats, mode)
+        recorded = self._recorded_step(step, repeats)
+        given: dict[str, Any] = {"train": train, "loss": step.loss, "epochs": self._epochs(train, feed, repeats)}
+        if step.forward is not None:
+            given["forward"] = step.forward
+        if step.loss is None or not recorded.is_usual:
+            given["train_step"] = recorded
+        loss = getattr(step.loss, "__name__", None) or (repr(step.loss) if step.loss is not None else "in the model")
+        self.parts.append(Part("loss", loss, step.lines["loss"] or first.line))
+        self._tell_data("train", train, feed)
+        self._tell_step(recorded)
+        if feed is not None:
+            given |= self._evaluation(step, feed)
+        return given
+
+    def _repeats(self) -> int:
+        if self.trainer.closure:
+            return 1
+        counts = Counter(len(sampled.backwards) for sampled in self.trainer.sampled if sampled.backwards)
+        return max(1, counts.most_common(1)[0][0]) if counts else 1
+
+    def _evaluates_in_training_mode(self, model: nn.Module) -> bool:
+        """Whether the script evaluates in training mode a model to which this makes a difference."""
+        inside = {id(each) for each in model.modules()}
+        seen = [each for each in self.observer.evaluations.values() if id(each.module) in inside]
+        differs = any(isinstance(each, (_NormBase, _DropoutNd)) for each in model.modules())
+        found = differs and any(each.in_training_mode > each.calls / 2 for each in seen)
+        if found:
+            line = next((each.line for each in seen if each.line), "")
+            self.notes.append(f"the script evaluates in training mode{f' at {line}' if line else ''}")
+        return found
+
+    def _is_by_sample(self, step: Step) -> bool:
+        """Whether a batch can be prepared sample by sample, so that it may be done once for the whole split."""
+        if step.prepare is None or not step.prepare.program.operations:
+            return True
+        if any(each.is_random for each in step.prepare.program.operations.values()):
+            return False
+        if not all(step.seen[each].dim() > 0 and step.seen[each].shape[0] == step.samples for each in step.seen):
+            return False
+        return True
+
+    def _train(self, step: Step, model: nn.Module, repeats: int, mode: bool) -> tuple[Data, Feed | None]:
+        feeds = list({id(origin.feed): origin.feed for origin in step.origins.values() if origin.feed}.values())
+        if len(feeds) > 1:
+            raise Unclear(
+                "the batches come from several loaders at once; `unstuck.hint(train=...)` with one that yields all"
+            )
+        if feeds:
+            return self._prepared("train", feeds[0], step), feeds[0]
+        rows = list(step.origins.values())
+        sources = [origin.tensor if origin.source is None else origin.source for origin in rows]
+        fits = all(origin.tensor.dim() > 0 and origin.tensor.shape[0] == step.samples for origin in rows)
+        if rows and fits and len({len(source) for source in sources}) == 1 and step.prepare is not None:
+            samples = tuple(source.detach().clone() for source in sources)
+            shuffled = any(origin.source is not None and not origin.in_order for origin in rows)
+            data: Data = StackedData(samples, min(step.samples, len(sources[0])), shuffled)
+            paths = {key: (place,) for place, key in enumerate(step.origins)}
+            prepared = Prepare(step.prepare.program, paths)
+            return data.mapped(prepared), None
+        return self._streamed(step, model, repeats, mode), None
+
+    def _prepared(self, name: str, feed: Feed, step: Step) -> Data:
+        data = data_of(name, feed.loader, None)
+        assert step.prepare is not None
+        if step.loss is None or not _is_as_given(step, data):
+            return data.mapped(step.prepare)
+        return data
+
+    def _streamed(self, step: Step, model: nn.Module, repeats: int, mode: bool) -> Data:
+        """The batches of the first steps, where they come from nowhere that could be asked again."""
+        batches = []
+        for sampled in self.trainer.sampled:
+            for each in sampled.backwards:
+                if each.slice is None:
+                    continue
+                again = read(each.slice, model, self.observer.copies, repeats=repeats, in_training_mode=mode)
+                alike = len(again.inputs) == len(step.inputs) and len(again.targets) == len(step.targets)
+                tensors = [again.seen.get(part) for part in (*again.inputs, *again.targets)]
+                if alike and all(tensor is not None for tensor in tensors):
+                    inputs, targets = tensors[: len(step.inputs)], tensors[len(step.inputs) :]
+                    batches.append(tuple(inputs) + ((targets[0] if len(targets) == 1 else tuple(targets)),))
+        try:
+            samples = concatenate(batches)
+        except (ValueError, IndexError):
+            raise Unclear(
+                "the batches could not be told from what the script computes; `unstuck.hint(train=(inputs, targets))` "
+                "before the loop tells them"
+            ) from None
+        self.notes.append(
+            f"the batches come from no loader, so those of the first {len(batches)} steps stand for the training data; "
+            "`unstuck.hint(train=(inputs, targets))` gives them all"
+        )
+        return StackedData(samples, step.samples, True)
+
+    def _recorded_step(self, step: Step, repeats: int) -> RecordedStep:
+        sampled = [each for each in self.trainer.sampled if each.backwards]
+        later = sampled[1:] or sampled[:0]
+        clips = Counter(tuple(clip[:2] for clip in each.clips) for each in sampled)
+        used = [each.used_gradient for each in self.trainer.sampled if each.used_gradient is not None]
+        return RecordedStep(
+            step.whole,
+            (*step.inputs, *step.targets),
+            dict(step.constants),
+            clears=self.trainer.closure or not any(each.backwards[0].stale for each in later),
+            repeats=repeats,
+            clips=clips.most_common(1)[0][0] if clips else (),
+            evaluates=bool(sampled) and not any(each.training for one in sampled for each in one.backwards),
+            in_vain=bool(used) and not any(used),
+        )
+
+    def _tell_step(self, step: RecordedStep) -> None:
+        said_of = [
+            "" if step.clears else "gradients are not cleared",
+            f"gradients of {step.repeats} batches are added up" if step.repeats > 1 else "",
+            *(f"gradients are clipped at {kind} {limit:g}" for kind, limit in step.clips),
+            "the model is in evaluation mode" if step.evaluates else "",
+            "gradients are cleared before the step uses them" if step.in_vain else "",
+        ]
+        if any(said_of):
+            self.parts.append(Part("train_step", ", ".join(filter(None, said_of)), self.trainer.lines.get("step", "")))
+
+    def _tell_data(self, name: str, data: Data, feed: Feed | None) -> None:
+        size = "samples of unknown number" if data.size is None else f"{data.size:,} samples"
+        order = "shuffled" if data.shuffled else "in order"
+        what = f"{size}, {order}, batches of {data.batch_size}" if name == "train" else size
+        self.parts.append(Part(name, what, feed.line if feed is not None else ""))
+
+    def _epochs(self, train: Data, feed: Feed | None, repeats: int) -> int:
+        batches = train.batches_per_epoch
+        calls = self.trainer.steps * repeats
+        by_steps = max(1, math.ceil(calls / batches)) if batches else 1
+        if not self.finished:
+            self.notes.append(f"the script was ended after {self.trainer.steps} steps; taken as {by_steps} epochs")
+            return by_steps
+        passes = 0 if feed is None else len(feed.passes)
+        if not passes or not batches or calls < 0.5 * passes * batches:
+            return by_steps
+        return min(passes, by_steps)
+
+    def _evaluation(self, step: Step, train: Feed) -> dict[str, Any]:
+        """Splits that were read without training on them."""
+        found: dict[str, Any] = {}
+        others = [each for each in self.observer.feeds if each is not train and not each.trained and each.drawn]
+        for feed in others:
+            name = "test" if "test" in feed.name.lower() or "validation" in found else "validation"
+            if name in found:
+                continue
+            try:
+                data = self._prepared(name, feed, step)
+                data.head(2)
+            except Exception as error:  # whatever the user's data set raises
+                self.notes.append(f"the data read at {feed.line} could not be used: {said(error)}")
+                continue
+            found[name] = data
+            self._tell_data(name, data, feed)
+        return found
+
+    def _schedule(self) -> dict[str, Any]:
+        trainer = self.trainer
+        if trainer.scheduler_copy is None:
+            return {}
+        counts = trainer.counts
+        moved = sum(1 for before, after in zip(counts, counts[1:], strict=False) if before != after)
+        if not moved and not hasattr(trainer.scheduler_copy, "patience"):
+            return {}
+        for each in (trainer.scheduler_copy, *getattr(trainer.scheduler_copy, "_schedulers", ())):
+            each.optimizer = None
+        every = "step" if moved > 0.9 * (len(counts) - 1) else "epoch"
+        kind = type(trainer.scheduler_copy).__name__
+        self.parts.append(Part("scheduler", f"{kind}, stepped every {every}", trainer.scheduler_place[1]))
+        return {"scheduler": SchedulerLike(trainer.scheduler_copy), "schedule_every": every}
+
+    def _check(self, setup: Setup, first: Backward) -> None:
+        """Compute the first loss again."""
+        step = self.step
+        parts = [step.seen.get(each) for each in (*step.inputs, *step.targets)]
+        if any(part is None for part in parts):
+            return
+        inputs, targets = parts[: len(step.inputs)], parts[len(step.inputs) :]
+        batch = (*inputs, targets[0] if len(targets) == 1 else tuple(targets))
+        try:
+            with isolated(0):
+                own, model, _ = setup.fresh()
+                model.train(first.training)
+                if first.random is not None:
+                    torch.set_rng_state(first.random)
+                if own.loss is not None:
+                    loss = own.loss(own.outputs(model, batch), own.targets(batch))
+                else:
+                    assert isinstance(own.train_step, RecordedStep)
+                    loss = own.train_step.loss(model, batch)
+        except Exception as error:  # whatever the user's code raises
+            raise Unclear(
+                f"the first step could not be done again ({said(error)}); `unstuck.hint(...)` with the part that is "
+                "wrong helps"
+            ) from error
+        seen, again = first.loss / step.scale, float(loss.detach())
+        if seen != again and not abs(seen - again) <= SAME_LOSS * max(abs(seen), abs(again)):
+            raise Unclear(
+                f"the first loss, done again, is {again:.6g} where the script's was {seen:.6g}; "
+                "`unstuck.hint(loss=...)` tells what it is made of"
+            )
+        self.notes.append(f"the first loss was computed again: {again:.6g}, as in the script")
+
+
+def _is_as_given(step: Step, data: Data) -> bool:
+    """Whether the loader yields `(inputs …, targets)` as the step takes them."""
+    assert step.prepare is not None
+    wanted: list[Reference] = [*step.inputs, *step.targets]
+    if len(step.targets) != 1 or step.prepare.program.operations:
+        return False
+    places = [step.origins[each.key].path if isinstance(each, Leaf) else None for each in wanted]
+    if places != [(place,) for place in range(len(wanted))]:
+        return False
+    with isolated(0):
+        batch = data.head(1)[0]
+    return isinstance(batch, (tuple, list)) and len(batch) == len(wanted)

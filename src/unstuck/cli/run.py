@@ -1,0 +1,178 @@
+"""`unstuck run`: a script, unchanged, observed and then examined."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from unstuck.cli.output import FirstLines, say
+
+if TYPE_CHECKING:
+    from unstuck.capture.rebuilding import Recovered
+    from unstuck.report import Report
+
+DESCRIPTION: Final = """\
+Runs a training script as `python SCRIPT` would, and looks on: which model is
+trained, with what loss, optimizer and data. When the script has ended, or after
+--steps or --minutes, that set-up is examined as by `unstuck diagnose`. The
+script's output and results are what they are without `unstuck`; messages and
+the report go to standard error, or to --report."""
+
+STATUS: Final = """\
+Exit status: the script's own, whatever is found; 0 where it was ended by
+--steps or --minutes, 2 where there is no such script."""
+
+NO_SCRIPT: Final = 2
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the parser.
+
+    Args:
+        commands: What `add_subparsers` gave.
+
+    Returns:
+        The command's own parser.
+    """
+    from unstuck.cli.parser import DIAGNOSE_BUDGET, Formatter, budget
+
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "run", help="run any training script, unchanged, and examine it",
+        usage="unstuck run [OPTIONS] SCRIPT [ARGUMENTS ...]\n       unstuck run [OPTIONS] -m MODULE [ARGUMENTS ...]",
+        description=DESCRIPTION, epilog=STATUS, formatter_class=Formatter,
+    )  # fmt: skip
+    subject = parser.add_argument_group("subject")
+    subject.add_argument("script", metavar="SCRIPT", help="a Python file; with -m, the name of a module")
+    subject.add_argument("arguments", metavar="ARGUMENTS", nargs=argparse.REMAINDER, help="the script's own")
+    subject.add_argument("-m", dest="module", action="store_true", help="SCRIPT is a module, as for `python -m`")
+    running = parser.add_argument_group("running")
+    running.add_argument("--steps", type=_count, metavar="N", help="end the script after N optimizer steps")
+    running.add_argument("--minutes", type=_duration, metavar="N", help="end the script after N minutes")
+    examination = parser.add_argument_group("examination")
+    examination.add_argument("--observe-only", action="store_true", help="only say what was seen; train nothing")
+    examination.add_argument(
+        "--budget", type=budget, metavar="SECONDS",
+        help="time it may take: seconds, or 3x for three times one run of the set-up"
+        f" (default: {DIAGNOSE_BUDGET:g})",
+    )  # fmt: skip
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--report", metavar="PATH", help="write the report to PATH: as JSON where it ends in .json, else as text"
+    )
+    output.add_argument("--plain", action="store_true", help="no colour and no progress, even on a terminal")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1; got {text!r}")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0; got {text!r}")
+    return value
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a script and examine what it trains.
+
+    Args:
+        options: As typed.
+
+    Returns:
+        The script's exit status.
+    """
+    from unstuck.capture import script as scripts
+    from unstuck.capture.observer import Observer
+    from unstuck.capture.rebuilding import recover
+    from unstuck.capture.running import run as run_script
+
+    find = scripts.module if options.module else scripts.script
+    report_path = Path(options.report).absolute() if options.report else None  # the script may change the folder
+    try:
+        program = find(options.script, options.arguments)
+    except SyntaxError as error:
+        sys.excepthook(type(error), error.with_traceback(None), None)
+        return 1
+    observer = Observer(options.steps, options.minutes)
+    with scripts.as_main(program):
+        ending = run_script(program, observer)
+        recovered = recover(observer, ending.finished)
+        _tell(recovered, observer, ending.reason)
+        report = None
+        if recovered.setup is not None and not options.observe_only:
+            report = _examined(recovered.setup, options)
+    if report is not None:
+        _deliver(report, report_path, options.plain)
+    return ending.status
+
+
+def _tell(recovered: Recovered, observer: Any, reason: str) -> None:
+    """Say what was seen."""
+    from unstuck.render.lines import clean
+
+    ended = f", {reason}" if reason else ""
+    sys.stderr.write(f"\nunstuck: {observer.steps} optimizer steps{ended}\n")
+    width = max((len(part.name) for part in recovered.parts), default=0)
+    for part in recovered.parts:
+        where = f"  ({part.line})" if part.line else ""
+        sys.stderr.write(f"  {part.name:<{width}}  {clean(part.what, 200)}{where}\n")
+    for note in recovered.notes:
+        sys.stderr.write(f"  note: {clean(note, 400)}\n")
+    for missing in recovered.missing:
+        say(f"not recovered: {clean(missing, 400)}")
+
+
+def _examined(setup: Any, options: argparse.Namespace) -> Report:
+    import dataclasses
+    import shlex
+    from contextlib import redirect_stdout
+
+    from rich.console import Console
+
+    import unstuck
+    from unstuck.cli.live import following
+    from unstuck.cli.parser import DIAGNOSE_BUDGET
+
+    limit = DIAGNOSE_BUDGET if options.budget is None else options.budget
+    say(f"examining it, for at most {limit if isinstance(limit, str) else f'{limit:g} s'} …")
+    with (
+        following(Console(file=sys.stderr), not options.plain) as listener,
+        redirect_stdout(FirstLines(sys.stderr)),
+    ):
+        report = unstuck.diagnose(setup, budget=limit, progress=listener)
+    module = ["-m"] if options.module else []
+    command = shlex.join(["unstuck", "run", *module, options.script, *options.arguments])
+    return dataclasses.replace(report, provenance=dataclasses.replace(report.provenance, command=command))
+
+
+def _deliver(report: Report, path: Path | None, plain: bool) -> None:
+    from unstuck.errors import TargetError
+    from unstuck.render.machine import to_json
+    from unstuck.render.page import page
+    from unstuck.render.text import WIDTH, plain_lines, print_lines, width_of
+
+    if path is not None:
+        data = to_json(report) if path.suffix == ".json" else str(report).encode()
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            got = f"{str(path)!r}: {error.strerror or error}"
+            raise TargetError("`--report` must name a file that can be written", got, "Name another.") from None
+        say(f"{report.sentence} ({path.name})")
+        return
+    if plain or not sys.stderr.isatty():
+        sys.stderr.write("\n" + plain_lines(page(report, WIDTH)))
+        return
+    from rich.console import Console
+
+    console = Console(file=sys.stderr)
+    print_lines(page(report, width_of(console)), console)
