@@ -176,5 +176,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "OPT001", "OPT010"),
+    explained_by=("DAT001", "DAT002", "OPT010"),
 )
