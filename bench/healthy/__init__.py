@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.healthy import losses, models, optimisation, samples
+from bench.healthy import gaps, losses, models, optimisation, samples
 from examples import diabetes
 from unstuck import Setup
 
@@ -62,6 +62,17 @@ HEALTHY = (
     Healthy("slight-gap", "GEN001", samples.slight_gap),
     Healthy("no-validation", "GEN004", samples.no_validation),
     Healthy("outliers-in-inputs", "DAT009", samples.outliers_in_inputs),
+    Healthy("diabetes-ceiling", "GEN001", gaps.diabetes_ceiling),
+    Healthy("bayes-error-of-fifteen", "GEN001", gaps.bayes_error_of_fifteen),
+    Healthy("small-medical-table", "GEN007", gaps.small_medical_table),
+    Healthy("digits-stopped-in-time", "GEN001", gaps.digits_stopped_in_time),
+    Healthy("best-epoch-kept", "GEN002", gaps.best_epoch_kept),
+    Healthy("little-label-noise", "DAT005", gaps.little_label_noise),
+    Healthy("wine-table", "GEN007", gaps.wine_table),
+    Healthy("noisy-friedman", "GEN001", gaps.noisy_friedman),
+    Healthy("long-and-level", "GEN002", gaps.long_and_level),
+    Healthy("dropout-behind-the-last-norm", "GEN006", gaps.dropout_behind_the_last_norm),
+    Healthy("large-batches", "GEN005", gaps.large_batches),
     Healthy("helpful-dropout", "CAP003", models.helpful_dropout),
     Healthy("frozen-backbone", "SET009", models.frozen_backbone),
     Healthy("linear-model", "CAP001", models.linear_model),
