@@ -27,7 +27,8 @@ class Gauge:
     """Turns two scores into a gain: a share of the span from the best constant to the lowest known."""
 
     def __init__(self, comparison: Comparison | None, aim: Aim, by_loss: bool) -> None:
-        by_loss = by_loss and aim is not Aim.BALANCED
+        meaningless = aim is Aim.TRAINING and comparison is not None and comparison.by_error_only
+        by_loss = by_loss and aim is not Aim.BALANCED and not meaningless
         self.comparison, self.aim, self.by_loss = comparison, aim, by_loss
         self.score = aim.value if by_loss else aim.value.replace("loss", "error")
         self._reached = math.inf

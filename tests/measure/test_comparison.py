@@ -22,9 +22,11 @@ from unstuck.measure.comparison import (
     shortfall,
 )
 from unstuck.measure.gap import gap
+from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.references import Reference, References
 from unstuck.measure.scores import FinalScores, Scores, SplitScore
+from unstuck.measure.task import Kind, Task
 
 
 def missing() -> NoReturn:
@@ -120,6 +122,19 @@ def test_a_small_loss_with_a_large_error_is_not_settled() -> None:
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -0.5])
 def test_a_loss_that_cannot_be_held_against_zero_is_not_settled(loss: float) -> None:
     assert against(scores(loss), None).settled == ""
+
+
+@pytest.mark.parametrize(("loss", "scales"), [(-5.0, {"error"}), (0.9, {"loss", "error"})])
+def test_a_likelihood_of_classes_below_zero_has_no_floor_and_is_no_scale(loss: float, scales: set[str]) -> None:
+    form = OutputForm.CLASS_LOG_PROBABILITIES
+    task = Task(Kind.CLASSES, 3, False, False, (9, 3), (9,), "negative log-likelihood", form, True)
+    given = Scores(split(loss, 1.0), split(loss, 1.0), None)
+    linear = Reference("linear", "linear", 0.1, 0.1, None, 0.1, 0.1, None, 0.0, 0.0, 0.0)
+    base = LearnerComparison.measure(
+        FinalScores(given, given.training), constant(1.0), task, lambda: References((linear,), ())
+    )
+    assert {other.scale for other in base.comparison.comparators} == scales
+    assert base.comparison.by_error_only is (scales == {"error"})
 
 
 def test_without_learners_nothing_is_cleared_and_nothing_accused() -> None:

@@ -17,7 +17,7 @@ from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.references import References
 from unstuck.measure.robust_copy import RobustCopy
 from unstuck.measure.scores import FinalScores, Scores, SplitScore
-from unstuck.measure.task import Task
+from unstuck.measure.task import OF_CLASSES, OF_YES_OR_NO, Task
 from unstuck.quantity import Threshold
 
 LARGE: Final = Threshold(
@@ -111,7 +111,8 @@ class Comparison:
         if base.narrow_on_purpose:
             return compared
         if compared.training_is_large and _is_beaten(compared):  # else a larger model has nothing to tell
-            found += _copy(base, "the model enlarged, robustly trained", LARGER_MODEL, enlarged)
+            larger = _copy(base, "the model enlarged, robustly trained", LARGER_MODEL, enlarged)
+            found += [copy for copy in larger if copy.scale in scales]
         return replace(base, comparators=tuple(found))
 
     def best(self, kind: str | None = None) -> Comparator | None:
@@ -164,6 +165,11 @@ class Comparison:
         """Whether something goes lower by as much as matters, be it within its interval."""
         return self.shortfall >= LARGE.value
 
+    @property
+    def by_error_only(self) -> bool:
+        """Whether the loss could be compared with nothing: unknown, without a bound below, or of another meaning."""
+        return bool(self.comparators) and all(comparator.scale == "error" for comparator in self.comparators)
+
     def lowest(self, split: str) -> float:
         """The lowest loss known to be within reach on "training" or "held_out", on the loss scale."""
         given = getattr(self.given, split).loss
@@ -203,7 +209,9 @@ class LearnerComparison:
             return cls(replace(base, narrow_on_purpose=True))
         found = list(_learners(base, references))
         odd = isinstance(task, Task) and not task.exact_loss and not _broadcasts(task)
-        if odd and any(c.scale == "loss" for c in found):
+        if isinstance(task, Task) and _has_no_floor(task, given):
+            found = [comparator for comparator in found if comparator.scale == "error"]
+        elif odd and any(c.scale == "loss" for c in found):
             # Weights and smoothing say that plain accuracy is not what is wanted.
             found = [comparator for comparator in found if comparator.scale == "loss"]
         return cls(replace(base, comparators=tuple(found)))
@@ -213,6 +221,11 @@ def _broadcasts(task: Task) -> bool:
     """Whether as many outputs as targets are compared in other shapes: then only the error means anything."""
     outputs, targets = task.output_shape, task.target_shape
     return outputs != targets and math.prod(outputs) == math.prod(targets)
+
+
+def _has_no_floor(task: Task, given: Scores) -> bool:
+    """Whether the loss is below 0 although it is a likelihood of classes: its outputs are none, and it has no floor."""
+    return task.output_form in (*OF_CLASSES, *OF_YES_OR_NO) and given.training.loss < 0.0
 
 
 def shortfall(given: float, reached: float, constant: float) -> float:

@@ -21,6 +21,9 @@ from unstuck.setup.randomness import isolated, one_thread
 OF_CLASSES: Final = (OutputForm.CLASS_LOGITS, OutputForm.CLASS_LOG_PROBABILITIES, OutputForm.CLASS_PROBABILITIES)
 """Forms of outputs of which there is one a class."""
 
+OF_YES_OR_NO: Final = (OutputForm.BINARY_LOGITS, OutputForm.PROBABILITIES)
+"""Forms of outputs of which each is a yes or no."""
+
 ROUNDING: Final = 1e-3
 """Distance from 1 of the sum of a sample's class probabilities, given to three digits or in half precision."""
 

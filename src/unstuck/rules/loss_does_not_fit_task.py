@@ -53,7 +53,7 @@ from unstuck.edits.losses import (
 from unstuck.errors import RemedyError
 from unstuck.measure.first_batch import FirstBatch
 from unstuck.measure.loss_form import OutputForm
-from unstuck.measure.task import OF_CLASSES, Kind, Task
+from unstuck.measure.task import OF_CLASSES, OF_YES_OR_NO, Kind, Task
 from unstuck.patients import classification, perceptron, regression, shells
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
@@ -66,7 +66,6 @@ BEYOND: Final = Threshold(
     "rounding of probabilities that are given to three digits or in half precision (IEEE 754: 5e-4 below 1)",
 )
 OF_COUNTS: Final = (OutputForm.LOG_RATES, OutputForm.RATES)
-OF_ONE: Final = (OutputForm.PROBABILITIES, OutputForm.BINARY_LOGITS)
 
 
 def judge(task: Task, first: FirstBatch) -> Verdict:
@@ -85,7 +84,7 @@ def judge(task: Task, first: FirstBatch) -> Verdict:
             return Verdict(Outcome.PRESENT, sentence, evidence[::-1], certain=True)
         sentence = f"The {task.loss_name} takes one of several classes; the targets are {kind.value}, {between}."
         return Verdict(Outcome.PRESENT, sentence, evidence)
-    if form in OF_ONE:
+    if form in OF_YES_OR_NO:
         beyond = max(-first.target_low, first.target_high - 1.0)
         distance = Evidence(Quantity("distance of the furthest target beyond 0 and 1", beyond), BEYOND)
         if beyond > BEYOND.value:
