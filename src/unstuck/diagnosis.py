@@ -18,6 +18,7 @@ from unstuck.judgement import Phase, by_phase, causes_first, chosen_rules, judge
 from unstuck.laboratory import Laboratory, affordable_steps
 from unstuck.loop import evaluate, fit
 from unstuck.measure.comparison import Comparison, LearnerComparison
+from unstuck.measure.gap_split import GapSplit
 from unstuck.measure.history import Repeatability
 from unstuck.measure.preparation import Allowance, Prepared, Trained
 from unstuck.measure.protocol import Unmeasured
@@ -171,6 +172,9 @@ class Diagnosing:
             self._judge(phases[Phase.LEARNERS])
         with self._part("comparing with copies of the model"):
             comparison = self._compare()
+        if comparison is not None and not comparison.training_is_large:
+            with self._part("splitting the gap"):
+                self.examination.get(GapSplit)
         with self._part("judging the comparison"):
             self._judge(phases[Phase.COPIES])
         with self._part("trying"):
