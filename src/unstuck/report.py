@@ -368,6 +368,29 @@ class Report:
 
         return text.plain(self)
 
+    def plot(self, name: str = "curves") -> Any:
+        """One picture of the report as an Altair chart.
+
+        Args:
+            name: Which picture; an unknown one is refused with the list of those that this report has.
+
+        Returns:
+            An `altair.Chart` or `altair.LayerChart`, to be shown, changed or saved.
+
+        Raises:
+            ValueError: If there is no such picture, or the report does not hold what it shows.
+            ModuleNotFoundError: If altair, an extra of this package, is not installed.
+        """
+        from unstuck.render.figure import chart
+
+        return chart(self, name)
+
+    def _repr_html_(self) -> str:
+        """The report for a notebook: the whole page in a frame of its own, shut off from the notebook."""
+        from unstuck.render.html import framed
+
+        return framed(self)
+
     def save(self, path: str | Path) -> None:
         """Write the report; the ending of `path` chooses the form.
 

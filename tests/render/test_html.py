@@ -158,7 +158,7 @@ def test_numbers_that_are_not_finite_become_null() -> None:
     assert embedded({"a": [float("nan"), float("inf"), 1.25]}) == '{"a":[null,null,1.25]}'
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(report=reports)
 def test_every_report_gives_a_well_formed_page(report: Report) -> None:
     page = Page(to_html(report))

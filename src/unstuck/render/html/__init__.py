@@ -146,6 +146,24 @@ def to_html(report: Report) -> str:
     return _page("report.html", every, title=clean(report.sentence, 120), **values)
 
 
+FRAME: Final = Markup(
+    '<iframe title="Report of unstuck" sandbox="allow-scripts" srcdoc="{}" '
+    'style="width: 100%; height: 640px; border: 1px solid #8884; border-radius: 6px"></iframe>'
+)
+
+
+def framed(report: Report) -> str:
+    """Write a report for a notebook.
+
+    Args:
+        report: The report.
+
+    Returns:
+        The page inside a sandboxed frame: its script can reach neither the notebook nor the network.
+    """
+    return str(FRAME.format(to_html(report)))
+
+
 def cure_to_html(cure: CureRecord) -> str:
     """Write what `treat` came to as one HTML file: the steps, the losses before and after, the first report in full.
 
@@ -167,4 +185,4 @@ def cure_to_html(cure: CureRecord) -> str:
     )  # fmt: skip
 
 
-__all__ = ["cure_to_html", "to_html"]
+__all__ = ["cure_to_html", "framed", "to_html"]

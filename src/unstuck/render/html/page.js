@@ -20,6 +20,8 @@
   };
   const narrowed = (spec) => JSON.parse(JSON.stringify(spec, (key, value) => (key === 'labelLimit' ? Math.min(value, 120) : value)));
 
+  const upright = (spec) => [spec, ...(spec.layer ?? [])].map((part) => part.encoding?.y?.scale).filter(Boolean);
+
   const draw = async (place) => {
     if (place.dataset.drawn) return;
     place.dataset.drawn = 'yes';
@@ -27,9 +29,8 @@
     const narrow = width < 440;
     let spec = structuredClone(specs[place.dataset.picture]);
     if (narrow) spec = narrowed(spec);
-    const scale = spec.encoding?.y?.scale;
     const chosen = place.dataset.scale;
-    if (chosen && scale) Object.assign(scale, {type: chosen});
+    if (chosen) for (const scale of upright(spec)) scale.type = chosen;
     const shown = {...spec, width, autosize: {type: 'fit-x', contains: 'padding'}, padding: {left: 2, right: 8, top: 4, bottom: 2}};
     try {
       const view = new View(parse(compile(shown, {config: theme(narrow)}).spec, undefined, {ast: true}), {
@@ -56,8 +57,7 @@
   const places = [...document.querySelectorAll('.plot')];
   for (const place of places) {
     if (!('switchable' in place.dataset)) continue;
-    const scale = specs[place.dataset.picture].encoding?.y?.scale ?? {};
-    place.dataset.scale = scale.type === 'log' ? 'log' : 'linear';
+    place.dataset.scale = upright(specs[place.dataset.picture])[0]?.type === 'log' ? 'log' : 'linear';
     const button = document.createElement('button');
     button.type = 'button';
     button.className = 'switch';

@@ -23,7 +23,6 @@ UNPROVEN: Final = "Not proven: <code>unstuck treat</code> makes only changes tha
 ALWAYS: Final = ("curves", "standing")
 TRIAL: Final = ("trial", "seeds", "trials")
 SHOWS: Final[Mapping[str, tuple[str, ...]]] = {
-    "SET004": ("output-reach",),
     "SET007": ("layer-updates",),
     "SET008": ("layer-gradients",),
     "SET009": ("layer-updates",),
@@ -34,7 +33,6 @@ SHOWS: Final[Mapping[str, tuple[str, ...]]] = {
     "DAT002": ("feature-scales",),
     "DAT004": ("recall",),
     "DAT005": ("label-noise",),
-    "DAT006": ("skill",),
     "DAT007": ("feature-scales",),
     "OPT001": ("range-test", "gradient-norms", "layer-updates"),
     "OPT002": ("range-test", "layer-updates"),

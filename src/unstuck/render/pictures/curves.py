@@ -79,26 +79,31 @@ def _lines(rows: list[Row], runs: Sequence[str], colours: Sequence[str], axis: s
         "color": _colours(runs, colours),
         "opacity": FAINT_OTHERS,
     }
-    band = {
-        "mark": {"type": "area", "opacity": 0.2, "clip": True},
-        "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}, "opacity": {"value": 0.2}},
-    }
+    edges = {"y": {**encoding["y"], "field": "low"}, "y2": {"field": "high"}, "opacity": {"value": 0.2}}
+    band = {"mark": {"type": "area", "clip": True}, "encoding": {**encoding, **edges}}
     line = {
         "mark": {"type": "line", "clip": True, "strokeWidth": 2, "point": len(rows) <= 12 * len(runs)},
-        "encoding": {"tooltip": tips},
+        "encoding": {**encoding, "tooltip": tips},
         "params": [ZOOM, runs_toggle()],
     }
+    near = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
+    select = {"type": "point", "on": "pointerover", "nearest": True, "clear": "pointerout"}
     hover = {
         "mark": {"type": "point", "size": 60, "filled": True, "clip": True},
-        "params": [
-            {"name": "near", "select": {"type": "point", "on": "pointerover", "nearest": True, "clear": "pointerout"}}
-        ],
-        "encoding": {
-            "opacity": {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0},
-            "tooltip": tips,
-        },
+        "params": [{"name": "near", "select": select}],
+        "encoding": {**encoding, "opacity": near, "tooltip": tips},
     }
-    return layered([band, line, hover, *extra], data={"values": rows}, encoding=encoding)
+    return layered([band, line, hover, *extra], data={"values": rows})
+
+
+def _without_legend(spec: Spec) -> Spec:
+    """The same with one run only, which needs no legend."""
+    for layer in spec["layer"]:
+        layer["encoding"]["color"] = {**layer["encoding"]["color"], "legend": None}
+        layer["params"] = [one for one in layer.get("params", []) if one["name"] != "chosen"]
+        if "condition" in layer["encoding"]["opacity"] and layer["encoding"]["opacity"] == FAINT_OTHERS:
+            layer["encoding"]["opacity"] = {"value": 1}
+    return spec
 
 
 def _table(rows: list[Row], runs: Sequence[str]) -> tuple[tuple[str | float, ...], ...]:
@@ -130,7 +135,7 @@ def learning_curves(report: Report) -> Picture | None:
     losses = numbers(within(record, "losses"))
     validation, ends = numbers(within(record, "validation_losses")), numbers(within(record, "epoch_ends"))
     steps: Sequence[float] = range(len(losses))
-    if not losses:
+    if len(finite(losses)) < 2:
         kept = {clean(curve.label, 60): curve for curve in report.curves[:2]}
         rows = [row for label, curve in kept.items() for row in _points(label, curve.steps, curve.values)]
         runs = list(dict.fromkeys(row["run"] for row in rows))
@@ -166,8 +171,8 @@ def learning_curves(report: Report) -> Picture | None:
                 "dx": 5 if before_half else -5,
             }
             extra = [
-                {"mark": {"type": "rule", "strokeDash": [4, 4], "color": INK, "opacity": 0.7}, **_alone(mark)},
-                {"mark": {**text, "y": 8, "color": INK, "fontSize": 11}, **_alone(mark)},
+                {"mark": {"type": "rule", "strokeDash": [4, 4], "color": INK, "opacity": 0.7}, **mark},
+                {"mark": {**text, "y": 8, "color": INK, "fontSize": 11}, **mark},
             ]
             caption += f"; the validation loss is lowest, {written(validation[lowest])}, after epoch {lowest + 1}"
             caption += f" of {len(validation)} and ends at {written(validation[-1])}"
@@ -176,12 +181,6 @@ def learning_curves(report: Report) -> Picture | None:
     spec = _lines(rows, runs, (SICK, WELL, THIRD), "loss", extra)
     switch = min(row["low"] for row in rows) > 0
     return Picture("curves", "The run as given", caption + ".", spec, HEADINGS, _table(rows, runs), switchable=switch)
-
-
-def _alone(mark: Spec) -> Spec:
-    """An encoding that takes nothing over from the layers beside it."""
-    nothing = {"y": None, "color": {"value": INK}, "opacity": {"value": 0.8}}
-    return {**mark, "encoding": {**nothing, **mark["encoding"]}}
 
 
 def _bands(run: str, curves: Sequence[Curve]) -> list[Row]:
@@ -304,7 +303,7 @@ def gradient_norms(report: Report) -> Picture | None:
     if math.isfinite(median):
         caption += f"; its median is {written(median)}"
     spec = _lines(rows, ["gradient norm"], (SICK,), "gradient norm", [])
-    spec["encoding"]["color"]["legend"] = None
+    spec = _without_legend(spec)
     return Picture(
         "gradient-norms",
         "The gradient over the run",
@@ -333,7 +332,7 @@ def rates(report: Report) -> Picture | None:
         return None
     caption = f"The rate starts at {written(values[0])}, is at most {written(max(finite(values)))} and ends at "
     spec = _lines(rows, ["learning rate"], (THIRD,), "learning rate", [])
-    spec["encoding"]["color"]["legend"] = None
+    spec = _without_legend(spec)
     return Picture(
         "rates",
         "The learning rate over the run",
@@ -363,6 +362,7 @@ def losses_of(name: str, title: str, runs: Mapping[str, Sequence[float]], axis: 
         return None
     ends = [f"{run} {written(losses[-1])}" for run, losses in runs.items() if losses]
     spec = _lines(rows, known, (SICK, WELL) if len(known) == len(runs) else (WELL,), "loss", [])
-    spec["encoding"]["x"]["title"] = axis
+    for layer in spec["layer"]:
+        layer["encoding"]["x"]["title"] = axis
     caption = f"The loss at the end: {', '.join(ends)}."
     return Picture(name, title, caption, spec, HEADINGS, _table(rows, known), min(row["low"] for row in rows) > 0)
