@@ -68,9 +68,8 @@ def embedded(data: object) -> Markup:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return float(f"{value:.5g}")
+        rounded = float(f"{value:.5g}")  # the largest floats round to infinity
+        return rounded if math.isfinite(rounded) else None
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

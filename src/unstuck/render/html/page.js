@@ -22,7 +22,7 @@
 
   const upright = (spec) => [spec, ...(spec.layer ?? [])].map((part) => part.encoding?.y?.scale).filter(Boolean);
 
-  const draw = async (place) => {
+  const draw = (place) => {
     if (place.dataset.drawn) return;
     place.dataset.drawn = 'yes';
     const width = place.clientWidth || 560;
@@ -36,7 +36,7 @@
       const view = new View(parse(compile(shown, {config: theme(narrow)}).spec, undefined, {ast: true}), {
         expr: expressionInterpreter, renderer: 'svg', container: place, hover: true, tooltip: tooltip.call,
       });
-      await view.runAsync();
+      view.run();
       place.dataset.width = width;
       place.view = view;
       const svg = place.querySelector('svg');
@@ -51,7 +51,7 @@
     place.view?.finalize();
     place.replaceChildren();
     delete place.dataset.drawn;
-    return draw(place);
+    draw(place);
   };
 
   const places = [...document.querySelectorAll('.plot')];
@@ -86,5 +86,5 @@
     for (const fold of document.querySelectorAll('details.fold')) fold.open = true;
     for (const place of places) draw(place);
   });
-  globalThis.unstuckDrawn = async () => { await Promise.all(places.filter((place) => place.clientWidth).map(draw)); };
+  globalThis.unstuckDrawAll = () => { for (const place of places) if (place.clientWidth) draw(place); };
 })();

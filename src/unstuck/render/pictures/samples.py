@@ -118,7 +118,7 @@ def label_noise(report: Report) -> Picture | None:
                 "axis": {"format": ".0%", "tickCount": 5},
             },
             "color": _splits("what", (agree, WELL), (against, SICK)),
-            "order": {"field": "what", "type": "nominal"},
+            "order": {"field": "what", "type": "ordinal", "sort": "ascending"},
             "tooltip": [
                 shown("at", "", "nominal"),
                 shown("what", "", "nominal"),

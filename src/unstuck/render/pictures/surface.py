@@ -156,15 +156,17 @@ def eigenvalues(report: Report) -> Picture | None:
     if not low < high:
         return None
     width = (high - low) / BINS
-    sums = [0.0] * BINS
+    sums: dict[int, float] = {}
     for node, weight in pairs:
-        sums[min(BINS - 1, int((node - low) / width))] += weight
+        place = round(node / width)  # so that zero is the middle of a bar
+        sums[place] = sums.get(place, 0.0) + weight
+    signs = ("negative", "about zero", "positive")
     rows: list[Row] = []
-    for place, share in enumerate(sums):
-        start = low + place * width
+    for place, share in sorted(sums.items()):
         if share > 0:
-            sign = "negative: the loss bends down" if start + width / 2 < 0 else "positive: it bends up"
-            rows.append({"from": start, "to": start + width, "value": share, "floor": 1e-6, "what": sign})
+            sign = signs[(place > 0) - (place < 0) + 1]
+            edges = {"from": (place - 0.5) * width, "to": (place + 0.5) * width}
+            rows.append({**edges, "value": share, "floor": 1e-6, "what": sign})
     x = {
         "field": "from",
         "type": "quantitative",
@@ -185,7 +187,7 @@ def eigenvalues(report: Report) -> Picture | None:
                 "axis": {"format": "~g", "tickCount": 4},
             },
             "y2": {"field": "floor"},
-            "color": _marks(("negative: the loss bends down", SICK), ("positive: it bends up", WELL)),
+            "color": _marks((signs[0], SICK), (signs[1], NEUTRAL), (signs[2], WELL)),
             "tooltip": [shown("from", "from"), shown("to", "to"), shown("value", "share")],
         },
     )
@@ -214,7 +216,10 @@ def escape(report: Report) -> Picture | None:
     if len(measured) < 3 or not math.isfinite(base):
         return None
     measured = sorted([*measured, (0.0, base)])
-    lowest, highest = min(loss for _, loss in measured), max(loss for _, loss in measured)
+    lowest = min(loss for _, loss in measured)
+    near = [(step, loss) for step, loss in measured if loss <= base + (base - lowest)]
+    measured = near if lowest < base and len(near) >= 3 else measured  # far out the walls dwarf the way out
+    highest = max(loss for _, loss in measured)
     rows: list[Row] = [{"step": step, "run": "measured", "value": loss} for step, loss in measured]
     room = 0.15 * (highest - lowest)
     for step, _ in measured:
