@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from unstuck import __version__
+from unstuck.cli import serve
 from unstuck.render import ENDINGS
 
 WIDTH: Final = 80
@@ -266,6 +267,7 @@ def build() -> argparse.ArgumentParser:
     for command in (diagnose, demo):
         _add_examination(command, DIAGNOSE_BUDGET)
     _add_examination(treat, TREAT_BUDGET)
+    serve.add(commands, _Formatter)
     for command in (diagnose, demo, replay):
         _add_saving(command)
     for command, what in (
