@@ -142,6 +142,20 @@ def test_it_listens_on_this_machine_only_and_ends_with_ctrl_c(served: Served) ->
     assert served.process.wait(10) == 0
 
 
+def test_a_page_that_listens_is_let_go_when_the_server_ends(folder: Path) -> None:
+    command = [sys.executable, "-m", "unstuck", "serve", str(folder), "--port", "0", "--no-token"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = next(line.strip() for line in process.stdout if "http" in line)
+        host = address.removeprefix("http://").strip("/")
+        with socket.create_connection(("127.0.0.1", int(host.split(":")[1])), 5) as asking:
+            asking.sendall(f"GET /api/events HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert asking.recv(100).startswith(b"HTTP/1.1 200")
+            process.send_signal(signal.SIGINT)
+            _, problems = process.communicate(timeout=10)
+    assert process.returncode == 0 and problems == ""
+
+
 @pytest.mark.parametrize(
     ("typed", "problem"),
     [(["nowhere"], "FOLDER must be a folder"), ([".", "--port", "70000"], "must be a number from 0 to 65535")],

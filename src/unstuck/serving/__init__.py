@@ -65,9 +65,12 @@ def serve(
     with listening(port) as found:
         number = found.getsockname()[1]
         token = secrets.token_urlsafe(24) if has_token else ""
+        servers: list[uvicorn.Server] = []
+        app = application(folder, number, token, lambda: servers[0].should_exit)
         settings = uvicorn.Config(
-            application(folder, number, token), log_level="error", access_log=False, lifespan="off",
+            app, log_level="error", access_log=False, lifespan="off",
             timeout_graceful_shutdown=1, server_header=False, ws="none",
         )  # fmt: skip
         announce(f"http://{LOOPBACK}:{number}/" + (f"?token={token}" if token else ""))
-        uvicorn.Server(settings).run(sockets=[found])
+        servers.append(uvicorn.Server(settings))
+        servers[0].run(sockets=[found])

@@ -102,13 +102,16 @@ def _event(kind: str, value: Any) -> bytes:
     return b"event: " + kind.encode() + b"\ndata: " + msgspec.json.encode(value) + b"\n\n"
 
 
-async def events(library: Library, keys: tuple[str, ...], layers_of: str) -> AsyncIterator[bytes]:
+async def events(
+    library: Library, keys: tuple[str, ...], layers_of: str, ended: Callable[[], bool] = lambda: False
+) -> AsyncIterator[bytes]:
     """What a page is told while it is open: the list when it changes, each run on the screen when it was written to.
 
     Args:
         library: The folder.
         keys: The runs on the screen.
         layers_of: The measurement that is shown for every layer.
+        ended: Whether the server is about to end.
 
     Yields:
         Server-sent events "list" and "run", and a comment where nothing happened for a while.
@@ -119,7 +122,7 @@ async def events(library: Library, keys: tuple[str, ...], layers_of: str) -> Asy
     seen: dict[str, Known] = {}
     told_problems: dict[str, str] = {}
     quiet = 0.0
-    while True:
+    while not ended():
         told_something = False
         items = await run_in_threadpool(library.items)
         if library.version != listed:
@@ -155,7 +158,7 @@ async def events(library: Library, keys: tuple[str, ...], layers_of: str) -> Asy
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _routes(library: Library) -> list[Route]:
+def _routes(library: Library, ended: Callable[[], bool]) -> list[Route]:
     listeners = asyncio.Semaphore(MOST_LISTENERS)
 
     async def page(_: Request) -> Response:
@@ -194,7 +197,7 @@ def _routes(library: Library) -> list[Route]:
 
         async def guarded() -> AsyncIterator[bytes]:
             async with listeners:
-                async for event in events(library, keys, layers_of):
+                async for event in events(library, keys, layers_of, ended):
                     yield event
 
         return StreamingResponse(guarded(), media_type="text/event-stream")
@@ -215,18 +218,19 @@ async def _refused(_: Request, error: Exception) -> Response:
     return PlainTextResponse(f"{text}\n", status)
 
 
-def application(folder: Path, port: int, token: str) -> ASGIApp:
+def application(folder: Path, port: int, token: str, ended: Callable[[], bool] = lambda: False) -> ASGIApp:
     """The page as an ASGI application.
 
     Args:
         folder: The folder that is shown.
         port: The port that it will be served on.
         token: What the address must hold once; "" for none.
+        ended: Whether the server is about to end, so that pages which listen are let go.
 
     Returns:
         The application, behind its guard.
     """
     handlers: dict[Any, Callable[..., Any]] = {HTTPException: _refused, Exception: _refused}
     return functools.partial(Guard, port=port, token=token)(
-        Starlette(routes=_routes(Library(folder)), exception_handlers=handlers)
+        Starlette(routes=_routes(Library(folder), ended), exception_handlers=handlers)
     )

@@ -6,12 +6,14 @@ A request names an item by its number, never by a path: what is not in the folde
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, final
@@ -20,11 +22,14 @@ from unstuck.errors import RecordError
 from unstuck.recording import RunInfo, open_record
 
 RECORD_SUFFIX: Final = ".unstuck"
+LOG_SUFFIX: Final = "-wal"
 REPORT_SUFFIXES: Final = (".json", ".html")
 REFRESH_SECONDS: Final = 0.5
 """How old a listing of the folder may be."""
 STATUS_SECONDS: Final = 5.0
 """After which a run that was running is looked at again although its file is as it was: silence ends it."""
+SHARE: Final = 10.0
+"""How many times as long as a look at the folder takes there is none: a tenth of a processor at most."""
 DEEPEST: Final = 4
 MOST_FILES: Final = 20_000
 HEAD_BYTES: Final = 4096
@@ -62,7 +67,7 @@ class Item:
     sentence: str = ""
 
 
-def signature_of(path: Path) -> Signature:
+def signature_of(path: Path | str) -> Signature:
     """What changes whenever a file is written to; a record in use is written to beside itself first.
 
     Args:
@@ -77,27 +82,33 @@ def signature_of(path: Path) -> Signature:
     facts = os.stat(path)
     found = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
     try:
-        log = os.stat(f"{path}-wal")
+        log = os.stat(f"{path}{LOG_SUFFIX}")
     except OSError:
         return found
     return (*found, log.st_mtime_ns, log.st_size)
 
 
-def _files(folder: Path, depth: int = 0) -> Iterator[os.DirEntry[str]]:
-    """Files that may be of interest; links are not followed, hidden folders are left alone."""
+def _files(folder: str, depth: int = 0) -> Iterator[tuple[str, Signature]]:
+    """Path and signature of files that may be of interest; links are not followed, hidden folders are left alone."""
     try:
         with os.scandir(folder) as entries:
             inside = sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return
+    logs = {entry.name for entry in inside if entry.name.endswith(LOG_SUFFIX)}
     for entry in inside:
         if entry.name.startswith(".") or entry.is_symlink():
             continue
         if entry.is_dir(follow_symlinks=False):
             if depth < DEEPEST:
-                yield from _files(Path(entry.path), depth + 1)
+                yield from _files(entry.path, depth + 1)
         elif entry.name.lower().endswith((RECORD_SUFFIX, *REPORT_SUFFIXES)):
-            yield entry
+            with suppress(OSError):  # it may have gone since
+                if entry.name + LOG_SUFFIX in logs:
+                    yield entry.path, signature_of(entry.path)
+                else:
+                    facts = entry.stat(follow_symlinks=False)
+                    yield entry.path, (facts.st_ino, facts.st_mtime_ns, facts.st_size)
 
 
 def verdict_in(path: Path) -> str | None:
@@ -123,7 +134,7 @@ def verdict_in(path: Path) -> str | None:
 
 @final
 class Library:
-    """The items of a folder, listed at most twice a second whoever asks.
+    """The items of a folder, listed at most twice a second whoever asks, and less often where that takes long.
 
     Args:
         folder: The folder; folders within are looked into, four deep.
@@ -138,6 +149,7 @@ class Library:
         self._items: dict[str, Item] = {}
         self._known: dict[str, tuple[Signature, float, Item | None]] = {}
         self._version = 0
+        self._cost = 0.0
 
     @property
     def version(self) -> int:
@@ -148,12 +160,13 @@ class Library:
         """Key → item, of everything there is."""
         with self._lock:
             now = self._clock()
-            if now - self._listed >= REFRESH_SECONDS:
+            if now - self._listed >= max(REFRESH_SECONDS, SHARE * self._cost):
                 found = self._look(now)
                 if found != self._items:
                     self._version += 1
                 self._items = found
                 self._listed = self._clock()
+                self._cost = self._listed - now
             return self._items
 
     def find(self, key: str) -> Item | None:
@@ -163,19 +176,13 @@ class Library:
     def _look(self, now: float) -> dict[str, Item]:
         found: dict[str, Item] = {}
         known: dict[str, tuple[Signature, float, Item | None]] = {}
-        for number, entry in enumerate(_files(self.folder)):
-            if number >= MOST_FILES:
-                break
-            try:
-                signature = signature_of(Path(entry.path))
-            except OSError:
-                continue
-            before = self._known.get(entry.path)
+        for path, signature in itertools.islice(_files(str(self.folder)), MOST_FILES):
+            before = self._known.get(path)
             if before is not None and before[0] == signature and not _grows_old(before[2], now - before[1]):
-                known[entry.path] = before
+                known[path] = before
             else:
-                known[entry.path] = (signature, now, self._read(Path(entry.path), signature))
-            item = known[entry.path][2]
+                known[path] = (signature, now, self._read(Path(path), signature))
+            item = known[path][2]
             if item is not None:
                 found[item.key] = item
         self._known = known
