@@ -267,7 +267,7 @@ def build() -> argparse.ArgumentParser:
     for command in (diagnose, demo):
         _add_examination(command, DIAGNOSE_BUDGET)
     _add_examination(treat, TREAT_BUDGET)
-    serve.add(commands, _Formatter)
+    serve.add(commands, Formatter)
     for command in (diagnose, demo, replay):
         _add_saving(command)
     for command, what in (
