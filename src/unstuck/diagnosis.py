@@ -163,7 +163,7 @@ class Diagnosing:
         first = None if isinstance(learners, Unmeasured) else learners.comparison
         if first is not None and first.training_is_large:
             with self._part("trying what the first batch showed"):
-                self._try([rule for rule in quick if rule.aim is Aim.TRAINING], first)
+                self._try([rule for rule in quick if rule.aim is Aim.TRAINING and not rule.is_cure_all], first)
             if self._is_explained(first):
                 self._questions = ask(first)[:1]
                 self._leave(self.rules)

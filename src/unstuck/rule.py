@@ -83,6 +83,11 @@ class Rule:
     module: str = ""
 
     @property
+    def is_cure_all(self) -> bool:
+        """Whether the remedy changes how the network learns, as normalisation does: it mends much that it names not."""
+        return self.code.startswith("OPT") and self.remedy.applies is not Applies.SAFE
+
+    @property
     def name(self) -> str:
         """The public name, from the file: "learning-rate-too-high"."""
         return self.module.rpartition(".")[2].replace("_", "-")

@@ -146,5 +146,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "OPT006", "OPT009"),
+    explained_by=("DAT001", "OPT001", "OPT006", "OPT009"),
 )
