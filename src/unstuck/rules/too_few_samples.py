@@ -1,0 +1,140 @@
+"""There are too few training samples for what the network has to learn.
+
+## What it checks
+Whether the loss on held-out samples is larger than that on the training samples by a part that matters, still falls
+steeply with the number of training samples, and is brought down by none of the usual regularisations.
+
+## Why it hurts
+A sample shows what all samples have in common, and what only it has. With few of them, the two cannot be told apart,
+and whatever network is chosen, it learns accidents. Regularisation keeps it from learning them, but does not teach it
+what the samples do not show.
+
+## How it is measured
+The same set-up is trained on an eighth, a quarter and a half of the training samples, three random subsets each, for as
+many steps as the run as given; of each run the lowest held-out loss over its epochs counts, so that too long a run is
+not taken for too few samples. A power law, L(n) = a + b · n^−c, is drawn through these and the run as given, and
+followed to two, four and ten times the samples, with an interval from how far the runs stray from it. It is asked last,
+where nothing else was proven: where regularisation closes the gap, that is overfitting.
+
+## Remedy
+Collect more samples; the report says how many for how much. Where that cannot be done: augmentation that keeps the
+label, a network that was trained on other data of the kind and is trained on, features that are known to matter.
+
+## When to leave it
+A curve that has levelled off says that more of the same will not help, however few they are: the rest is noise, or lies
+in what was not measured. Extrapolating to ten times the samples is a guess, as its interval tells.
+
+## References
+C. Cortes et al., "Learning curves: asymptotic values and rate of convergence", 1993.
+J. Hestness et al., "Deep learning scaling is predictable, empirically", 2017.
+T. Viering, M. Loog, "The shape of learning curves: a review", 2021.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Final
+
+from unstuck import patients
+from unstuck.edits.samples import fewer_samples
+from unstuck.edits.schedule import paced
+from unstuck.measure.comparison import LARGE, Comparison
+from unstuck.measure.gap import gap
+from unstuck.measure.protocol import Unmeasured
+from unstuck.measure.sample_curve import SampleCurve
+from unstuck.quantity import Quantity, Threshold
+from unstuck.report import Applies, Evidence, Outcome, Verdict
+from unstuck.rule import Aim, Case, Remedy, Rule
+from unstuck.setup import Setup
+
+STEEP: Final = Threshold(
+    0.1,
+    "share of the span, for twice the samples",
+    "what counts as a large shortfall: twice the samples would then do as much as a cure",
+)
+
+SURE: Final = 0.5
+"""Share of the limit that the lower end of the interval must reach: chance would have to explain half of it."""
+
+KEPT: Final = 0.08
+FEWEST: Final = 24
+
+
+def judge(comparison: Comparison, curve: SampleCurve | Unmeasured) -> Verdict:
+    """Conclude where the gap is large and twice the samples would close a part of it that matters."""
+    found = gap(comparison, "held_out", "training")
+    distance = Evidence(found, LARGE)
+    if comparison.training_is_large or not found.value >= LARGE.value:
+        sentence = "There is no gap to held-out samples that more training samples would close."
+        return Verdict(Outcome.ABSENT, sentence, (distance,))
+    if isinstance(curve, Unmeasured):
+        return Verdict(Outcome.UNDECIDED, f"The curve over samples was not taken: {curve.reason}.", (distance,))
+    lowest = min(comparison.lowest("held_out"), comparison.given.training.loss, *curve.losses, math.inf)
+    span = comparison.constant_held_out - lowest
+    if not (span > 0.0 and curve.gains and curve.sizes):
+        return Verdict(Outcome.UNDECIDED, "No loss lies below that of the best constant prediction.", (distance,))
+    gain, low, high = (value / span for value in curve.gains[0])
+    present = max(curve.sizes)
+    steep = Evidence(Quantity("fall of the held-out loss with twice the samples", gain, STEEP.unit, low, high), STEEP)
+    further = tuple(
+        Evidence(Quantity(f"held-out loss expected of {each.samples} samples", each.loss, "", each.low, each.high))
+        for each in curve.extrapolations
+    )
+    evidence = (steep, distance, *further)
+    told = f"{present} samples; twice as many would lower the held-out loss by {gain:.0%} of the span"
+    if not gain >= STEEP.value:
+        return Verdict(Outcome.ABSENT, f"The curve has levelled off at {told}.", evidence)
+    if not low >= SURE * STEEP.value:
+        sentence = f"The curve may still fall at {told}, or by {max(0.0, low):.0%} only."
+        return Verdict(Outcome.UNDECIDED, sentence, evidence)
+    return Verdict(Outcome.PRESENT, f"The curve still falls steeply at {told}{_wanted(curve)}.", evidence)
+
+
+def _wanted(curve: SampleCurve) -> str:
+    """How many samples would close half of what more samples can close, where that is within reach."""
+    half = curve.law.samples_for(0.5 * (curve.expected + curve.law.floor))
+    most = max((each.samples for each in curve.extrapolations), default=0)
+    if not half <= most:
+        return ""
+    return f", and about {float(f'{half:.2g}'):g} would close half of what samples can close"
+
+
+def take_samples_away(setup: Setup) -> Setup:
+    """Train on a twelfth of the samples for as many steps, and keep the best epoch: only samples are lacking.
+
+    Args:
+        setup: What is trained.
+
+    Returns:
+        The changed set-up.
+    """
+    changed = fewer_samples(setup, KEPT, FEWEST)
+    before, after = setup.train.batches_per_epoch or 1, changed.train.batches_per_epoch or 1
+    epochs = max(1, round(setup.epochs * before / after))
+    pace = setup.scheduler if setup.schedule_every == "step" else paced(setup, epochs / setup.epochs)
+    return replace(changed, epochs=epochs, scheduler=pace, early_stopping=setup.validation is not None)
+
+
+RULE = Rule(
+    code="GEN007",
+    judge=judge,
+    fault=take_samples_away,
+    remedy=Remedy("Collect more samples, as many as the curve over samples says.", None, Applies.ADVICE),
+    cases=(
+        Case(
+            "a curved surface over three features, of which twenty-six samples are known",
+            lambda: take_samples_away(patients.regression()),
+            Outcome.PRESENT,
+        ),
+        Case("the same with enough samples", patients.shells, Outcome.ABSENT),
+        Case(
+            "few samples of an easy kind",
+            lambda: patients.regression(linear=True, noise=0.05, epochs=30),
+            Outcome.ABSENT,
+        ),
+    ),
+    aim=Aim.HELD_OUT,
+    explained_by=("GEN001", "GEN002", "SET014", "DAT006"),
+    evidence_suffices=True,
+)

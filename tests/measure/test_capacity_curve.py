@@ -1,0 +1,33 @@
+"""The bias–complexity curve."""
+
+from torch import nn
+
+from unstuck import patients
+from unstuck.examine import Examination
+from unstuck.measure.capacity_curve import Capacity, CapacityCurve
+from unstuck.measure.preparation import Allowance
+from unstuck.measure.protocol import Unmeasured
+
+
+def test_a_model_that_is_too_small_falls_with_its_width() -> None:
+    examination = Examination(patients.shells(lambda: patients.perceptron(4, 8, 3), epochs=8))
+    examination.put(Allowance(60.0))
+    found = examination.get(CapacityCurve)
+    assert isinstance(found, CapacityCurve), found
+    assert [point.factor for point in found.points] == [0.125, 0.25, 0.5, 1.0, 2.0, 4.0]
+    assert [point.parameters for point in found.points] == [4 * w + w + 3 * w + 3 for w in (1, 2, 4, 8, 16, 32)]
+    narrow, wide = found.points[0], found.points[-1]
+    assert narrow.training > 2.0 * wide.training and narrow.held_out > 2.0 * wide.held_out
+    assert found.best is wide
+
+
+def test_a_model_without_hidden_layers_has_no_curve() -> None:
+    examination = Examination(patients.classification(lambda: nn.Linear(4, 3), epochs=1))
+    examination.put(Allowance(60.0))
+    assert isinstance(examination.get(CapacityCurve), Unmeasured)
+
+
+def test_the_smallest_that_is_as_good_lies_within_one_standard_error() -> None:
+    held_out = ((0.25, 0.9), (0.5, 0.52), (1.0, 0.5), (2.0, 0.7))
+    curve = CapacityCurve(tuple(Capacity(factor, 10, 0.1, loss, 0.03) for factor, loss in held_out))
+    assert curve.best.factor == 1.0 and curve.smallest_as_good.factor == 0.5
