@@ -7,7 +7,7 @@ import pytest
 
 import unstuck
 
-NAMES = {"Cure", "Report", "Run", "Setup", "diagnose", "fit", "hint", "replay", "treat"}
+NAMES = {"Cure", "Report", "Run", "Setup", "diagnose", "fit", "hint", "leaks", "replay", "treat"}
 
 
 def test_the_public_names_are_exactly_these() -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from unstuck.capture.hints import hint as hint
     from unstuck.diagnosis import diagnose as diagnose
     from unstuck.judgement import replay as replay
+    from unstuck.leakage import leaks as leaks
     from unstuck.loop import Run as Run
     from unstuck.loop import fit as fit
     from unstuck.report import Report as Report
@@ -27,11 +28,12 @@ _HOMES = {
     "diagnose": "unstuck.diagnosis",
     "fit": "unstuck.loop",
     "hint": "unstuck.capture.hints",
+    "leaks": "unstuck.leakage",
     "replay": "unstuck.judgement",
     "treat": "unstuck.treatment",
 }
 
-__all__ = ["Cure", "Report", "Run", "Setup", "diagnose", "fit", "hint", "replay", "treat"]
+__all__ = ["Cure", "Report", "Run", "Setup", "diagnose", "fit", "hint", "leaks", "replay", "treat"]
 
 
 def __getattr__(name: str) -> Any:
