@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.healthy import gaps, losses, models, optimisation, samples
+from bench.healthy import drift, gaps, losses, models, optimisation, samples
 from examples import diabetes
 from unstuck import Setup
 
@@ -91,4 +91,11 @@ HEALTHY = (
     Healthy("bag-of-words", "SET018", models.bag_of_words),
     Healthy("dilated-convolutions", "SET011", models.dilated_convolutions),
     Healthy("committee", "GEN001", models.committee),
+    Healthy("brighter-test", "MIS001", drift.brighter_test),
+    Healthy("test-from-the-middle", "MIS001", drift.test_from_the_middle),
+    Healthy("other-shares-apart", "MIS002", drift.other_shares_apart),
+    Healthy("twenty-five-tested", "MIS002", drift.twenty_five_tested),
+    Healthy("sixty-features", "MIS001", drift.sixty_features),
+    Healthy("a-telling-feature", "MIS007", drift.a_telling_feature),
+    Healthy("test-sorted-by-class", "MIS005", drift.test_sorted_by_class),
 )
