@@ -138,6 +138,7 @@ class Observer:
             swapped(DataLoader, "__iter__", self._iterated),
             swapped(_BaseDataLoaderIter, "__next__", self._next),
             swapped(torch, "compile", self._compile),
+            swapped(Optimizer, "__init__", self._made),
             swapped(nn.utils, "clip_grad_norm_", functools.partial(self._clip, "norm")),
             swapped(nn.utils, "clip_grad_value_", functools.partial(self._clip, "value")),
         ]
@@ -178,6 +179,17 @@ class Observer:
 
         return following
 
+    def _made(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """What was computed before there was an optimizer is no part of the loop."""
+
+        @functools.wraps(original)
+        def make(optimizer: Optimizer, *arguments: Any, **keywords: Any) -> None:
+            original(optimizer, *arguments, **keywords)
+            if not self.steps:
+                self._tape.clear()
+
+        return make
+
     def _compile(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Compiled code runs with nothing of ours on: hooks would break its graphs, and so change its results."""
 
@@ -215,10 +227,11 @@ class Observer:
 
     def _clip(self, kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
-        def clip(parameters: Any, limit: Any, *arguments: Any, **keywords: Any) -> Any:
+        def clip(*arguments: Any, **keywords: Any) -> Any:
+            limit = arguments[1] if len(arguments) > 1 else keywords.get("max_norm", keywords.get("clip_value"))
             if self._tape.awake and not self._is_elsewhere() and isinstance(limit, (int, float)):
                 self._clips.append((kind, float(limit), calling_line()))
-            return original(parameters, limit, *arguments, **keywords)
+            return original(*arguments, **keywords)
 
         return clip
 

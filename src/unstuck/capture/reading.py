@@ -159,13 +159,21 @@ def read(
     calls = [number for number in piece.modules if number in reach]
     before = set().union(*(_reach(operations, Value(number)) for number in calls)) if calls else set()
 
+    def has_row_a_sample(reference: Reference) -> bool:
+        tensor = entries.get(reference)
+        return tensor is not None and tensor.dim() > 0 and tensor.shape[0] == samples
+
+    if not data:  # made in the loop, out of nothing that was there before
+        learnt = piece.learnt
+        from_data = {each.operation for each in entries if isinstance(each, Value) and has_row_a_sample(each)} - learnt
+
     def is_given(reference: Any) -> bool:
         is_data = isinstance(reference, Leaf) and reference.key in data
         is_made = isinstance(reference, Value) and reference.operation in from_data
         return (is_data or is_made) and not (isinstance(reference, Value) and reference.operation in piece.learnt)
 
     def is_entry(reference: Any) -> bool:
-        return is_given(reference) and (isinstance(reference, Leaf) or not raw)
+        return is_given(reference) and (isinstance(reference, Leaf) or (has_row_a_sample(reference) and not raw))
 
     joining = {
         number
@@ -180,9 +188,13 @@ def read(
     front = {number for number in operations if number in piece.learnt and number not in behind}
     asked = outputs[0] if len(outputs) == 1 else outputs
     programs = _Programs(operations, samples)
-    given = {each for operation in operations.values() for each in _references(operation) if is_entry(each)}
-    if not raw:  # only what is used together with weights; what it is made of is not asked for
-        given = {each for number in front | behind for each in _references(operations[number]) if is_entry(each)}
+    given, waiting = set[Reference](), [each for number in front | behind for each in _references(operations[number])]
+    while waiting:  # what is used together with weights, or what that is made of where it has no row a sample
+        each = waiting.pop()
+        if is_entry(each):
+            given.add(each)
+        elif isinstance(each, Value) and each.operation not in piece.learnt:
+            waiting += _references(operations[each.operation])
     inputs = _used(programs.to(asked, given), is_entry)
     after = programs.to(result, {*outputs, *given}) if behind else None
     targets = () if after is None else _used(after, is_entry)
@@ -286,16 +298,22 @@ def _unscaled(piece: Slice, operations: Mapping[int, Operation], repeats: int) -
         if operation.name not in SCALING or len(operation.arguments) != 2:
             break
         inner, other = operation.arguments
-        if isinstance(other, Leaf) and piece.origins[other.key].feed is None:
-            tensor = piece.origins[other.key].tensor
-            factor = float(tensor) if tensor.numel() == 1 else None
-        else:
-            factor = float(other) if isinstance(other, (int, float)) and repeats > 1 and other == repeats else None
+        tensor = piece.entries.get(other) if isinstance(other, (Leaf, Value)) else None
+        is_number = isinstance(other, (int, float)) and other == repeats
+        factor = float(other) if is_number else None
+        if tensor is not None and tensor.numel() == 1 and not _has_data(piece, operations, other):
+            factor = float(tensor)
         if not isinstance(inner, Value) or not factor:
             break
         scale *= 1 / factor if "div" in operation.name else factor
         result = inner
     return result, scale
+
+
+def _has_data(piece: Slice, operations: Mapping[int, Operation], reference: Any) -> bool:
+    """Whether something is made of a batch."""
+    parts = [each for number in _reach(operations, reference) for each in _references(operations[number])]
+    return any(isinstance(each, Leaf) and piece.origins[each.key].feed is not None for each in (reference, *parts))
 
 
 def _samples(piece: Slice) -> int:

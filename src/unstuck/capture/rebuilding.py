@@ -19,7 +19,7 @@ from unstuck.capture.observer import Observer, said
 from unstuck.capture.program import Leaf, Reference
 from unstuck.capture.reading import Prepare, Step, read
 from unstuck.capture.recorded_step import RecordedStep
-from unstuck.capture.sightings import Backward, Feed, Trainer
+from unstuck.capture.sightings import Backward, Feed, Origin, Slice, Trainer
 from unstuck.errors import UnstuckError
 from unstuck.setup import Setup
 from unstuck.setup.batch import concatenate
@@ -203,11 +203,15 @@ class _Rebuilding:
         repeats = self._repeats()
         memo = self.observer.copies
         mode = self._evaluates_in_training_mode(model)
-        step = read(first.slice, model, memo, repeats=repeats, in_training_mode=mode)
-        if not self._is_by_sample(step):
-            step = read(first.slice, model, memo, repeats=repeats, in_training_mode=mode, raw=True)
+        self.pattern = pattern = self._pattern(first)
+        step = read(pattern, model, memo, repeats=repeats, in_training_mode=mode)
+        streamed = not any(origin.feed for origin in step.origins.values())
+        if not streamed and not self._is_by_sample(step):
+            step = read(pattern, model, memo, repeats=repeats, in_training_mode=mode, raw=True)
         self.step = step
-        train, feed = self._train(step, model, repeats, mode)
+        places = dict(zip(pattern.entries, first.slice.entries.values(), strict=True))
+        self.first_seen = {each: places[each] for each in (*step.inputs, *step.targets) if each in places}
+        train, feed = self._train(step)
         recorded = self._recorded_step(step, repeats)
         given: dict[str, Any] = {"train": train, "loss": step.loss, "epochs": self._epochs(train, feed, repeats)}
         if step.forward is not None:
@@ -221,6 +225,15 @@ class _Rebuilding:
         if feed is not None:
             given |= self._evaluation(step, feed)
         return given
+
+    def _pattern(self, first: Backward) -> Slice:
+        """The slice of the second step, where it is like the first: what was made before the loop is then outside."""
+        assert first.slice is not None  # the caller has looked
+        for sampled in self.trainer.sampled[1:]:
+            for each in sampled.backwards:
+                if each.slice is not None and len(each.slice.entries) == len(first.slice.entries):
+                    return each.slice
+        return first.slice
 
     def _repeats(self) -> int:
         if self.trainer.closure:
@@ -245,11 +258,9 @@ class _Rebuilding:
             return True
         if any(each.is_random for each in step.prepare.program.operations.values()):
             return False
-        if not all(step.seen[each].dim() > 0 and step.seen[each].shape[0] == step.samples for each in step.seen):
-            return False
-        return True
+        return all(each.dim() > 0 and each.shape[0] == step.samples for each in step.seen.values())
 
-    def _train(self, step: Step, model: nn.Module, repeats: int, mode: bool) -> tuple[Data, Feed | None]:
+    def _train(self, step: Step) -> tuple[Data, Feed | None]:
         feeds = list({id(origin.feed): origin.feed for origin in step.origins.values() if origin.feed}.values())
         if len(feeds) > 1:
             raise Unclear(
@@ -260,6 +271,7 @@ class _Rebuilding:
         rows = list(step.origins.values())
         sources = [origin.tensor if origin.source is None else origin.source for origin in rows]
         fits = all(origin.tensor.dim() > 0 and origin.tensor.shape[0] == step.samples for origin in rows)
+        fits &= self._is_by_sample(step) and self._stay(rows)
         if rows and fits and len({len(source) for source in sources}) == 1 and step.prepare is not None:
             samples = tuple(source.detach().clone() for source in sources)
             shuffled = any(origin.source is not None and not origin.in_order for origin in rows)
@@ -267,7 +279,17 @@ class _Rebuilding:
             paths = {key: (place,) for place, key in enumerate(step.origins)}
             prepared = Prepare(step.prepare.program, paths)
             return data.mapped(prepared), None
-        return self._streamed(step, model, repeats, mode), None
+        return self._streamed(step), None
+
+    def _stay(self, origins: Sequence[Origin]) -> bool:
+        """Whether every step takes its data from the same tensors."""
+        held = {id(origin.tensor if origin.source is None else origin.source) for origin in origins}
+        for sampled in self.trainer.sampled[1:]:
+            for each in (one.slice for one in sampled.backwards if one.slice is not None):
+                there = each.origins.values()
+                if not held <= {id(origin.tensor if origin.source is None else origin.source) for origin in there}:
+                    return False
+        return True
 
     def _prepared(self, name: str, feed: Feed, step: Step) -> Data:
         data = data_of(name, feed.loader, None)
@@ -276,19 +298,18 @@ class _Rebuilding:
             return data.mapped(step.prepare)
         return data
 
-    def _streamed(self, step: Step, model: nn.Module, repeats: int, mode: bool) -> Data:
+    def _streamed(self, step: Step) -> Data:
         """The batches of the first steps, where they come from nowhere that could be asked again."""
         batches = []
-        for sampled in self.trainer.sampled:
-            for each in sampled.backwards:
-                if each.slice is None:
-                    continue
-                again = read(each.slice, model, self.observer.copies, repeats=repeats, in_training_mode=mode)
-                alike = len(again.inputs) == len(step.inputs) and len(again.targets) == len(step.targets)
-                tensors = [again.seen.get(part) for part in (*again.inputs, *again.targets)]
-                if alike and all(tensor is not None for tensor in tensors):
-                    inputs, targets = tensors[: len(step.inputs)], tensors[len(step.inputs) :]
-                    batches.append(tuple(inputs) + ((targets[0] if len(targets) == 1 else tuple(targets)),))
+        pattern = self.pattern
+        for each in (each for sampled in self.trainer.sampled for each in sampled.backwards):
+            if each.slice is None or len(each.slice.entries) != len(pattern.entries):
+                continue
+            tensors = dict(zip(pattern.entries, each.slice.entries.values(), strict=True))
+            if all(part in tensors for part in (*step.inputs, *step.targets)):
+                inputs = tuple(tensors[part].detach() for part in step.inputs)
+                targets = tuple(tensors[part].detach() for part in step.targets)
+                batches.append((*inputs, targets[0] if len(targets) == 1 else targets))
         try:
             samples = concatenate(batches)
         except (ValueError, IndexError):
@@ -383,7 +404,7 @@ class _Rebuilding:
     def _check(self, setup: Setup, first: Backward) -> None:
         """Compute the first loss again."""
         step = self.step
-        parts = [step.seen.get(each) for each in (*step.inputs, *step.targets)]
+        parts = [self.first_seen.get(each) for each in (*step.inputs, *step.targets)]
         if any(part is None for part in parts):
             return
         inputs, targets = parts[: len(step.inputs)], parts[len(step.inputs) :]

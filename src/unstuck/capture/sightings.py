@@ -63,8 +63,7 @@ class Slice:
         modules: Number → module that was called, for calls of modules that hold parameters.
         origins: Key of a leaf → where it comes from.
         result: The loss.
-        entries: What enters the computation from outside it, reference → tensor: each is used together with weights,
-            or with what came from them, and does not itself come from any.
+        entries: What is used and does not come from weights, reference → tensor.
         learnt: Numbers of the operations that come from weights.
     """
 

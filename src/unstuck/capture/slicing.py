@@ -97,7 +97,7 @@ def cut(calls: Sequence[Call], root: Tensor, batch: Mapping[int, Origin], weight
         from_weights = {each for each in used if _is_learnt(each, learnt)}
         if is_model or from_weights:
             learnt.add(number)
-            entries.update({each: tensor for each, tensor in used.items() if each not in from_weights})
+        entries.update({each: tensor for each, tensor in used.items() if each not in from_weights})
     return Slice(operations, modules, origins, made[id(root)], entries, learnt)
 
 
