@@ -7,7 +7,7 @@ import pytest
 
 import unstuck
 
-NAMES = {"Cure", "Report", "Run", "Setup", "diagnose", "fit", "hint", "leaks", "replay", "treat"}
+NAMES = {"Cure", "Recording", "Report", "Run", "Setup", "diagnose", "fit", "hint", "leaks", "replay", "treat", "watch"}
 
 
 def test_the_public_names_are_exactly_these() -> None:

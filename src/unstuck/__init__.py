@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from unstuck.setup import Setup as Setup
     from unstuck.treatment import Cure as Cure
     from unstuck.treatment import treat as treat
+    from unstuck.watching import Recording as Recording
+    from unstuck.watching import watch as watch
 
 __version__ = "0.1.0"
 
 # Public name → the module that holds it. Loaded when first used, so that `unstuck --help` needs no torch.
 _HOMES = {
     "Cure": "unstuck.treatment",
+    "Recording": "unstuck.watching",
     "Report": "unstuck.report",
     "Run": "unstuck.loop",
     "Setup": "unstuck.setup",
@@ -31,9 +34,23 @@ _HOMES = {
     "leaks": "unstuck.leakage",
     "replay": "unstuck.judgement",
     "treat": "unstuck.treatment",
+    "watch": "unstuck.watching",
 }
 
-__all__ = ["Cure", "Report", "Run", "Setup", "diagnose", "fit", "hint", "leaks", "replay", "treat"]
+__all__ = [
+    "Cure",
+    "Recording",
+    "Report",
+    "Run",
+    "Setup",
+    "diagnose",
+    "fit",
+    "hint",
+    "leaks",
+    "replay",
+    "treat",
+    "watch",
+]
 
 
 def __getattr__(name: str) -> Any:

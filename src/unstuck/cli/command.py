@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import unstuck
 from unstuck import catalogue
 from unstuck.cli import parser as command_line
-from unstuck.cli import run, serve
+from unstuck.cli import run, runs, serve
 from unstuck.cli.output import FirstLines, deliver, save_as, say, survive_any_encoding, write_html
 from unstuck.cli.parser import DIAGNOSE_BUDGET, TREAT_BUDGET
 from unstuck.errors import TargetError, UnstuckError, sentence
@@ -232,6 +232,8 @@ def _demo(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     from unstuck.render.machine import from_json
 
+    if runs.is_record(options.report):
+        return _finish(runs.judged(options.report), options)
     try:
         data = Path(options.report).read_bytes()
     except OSError as error:
@@ -255,6 +257,7 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "replay": _replay,
     "run": run.run,
     "serve": serve.run,
+    "list": runs.run,
 }
 
 

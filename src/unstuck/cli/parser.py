@@ -255,15 +255,19 @@ def build() -> argparse.ArgumentParser:
     )  # fmt: skip
     _add_subject(demo, "rule", "RULE", "a code or a name: OPT001, learning-rate-too-high")
     replay = add(
-        "replay", "judge a saved report again",
-        "Judges the measurements kept in a report again, with the rules of this version;\n"
-        "nothing is trained.",
+        "replay", "judge a saved report or a recorded run",
+        "Judges the measurements kept in a report, or a run that `unstuck.watch` has\n"
+        "recorded, with the rules of this version; nothing is trained.",
         STATUS,
     )  # fmt: skip
-    _add_subject(replay, "report", "REPORT.json", "what `unstuck diagnose --json` wrote")
+    _add_subject(replay, "report", "FILE", "what `unstuck diagnose --json` wrote, or a record (.unstuck)")
     from unstuck.cli import run  # which imports this module
 
     run.add(commands)
+    runs = add("list", "list the recorded runs of a folder", "Lists the runs that `unstuck.watch` has recorded.")
+    runs.add_argument_group("subject").add_argument(
+        "folder", metavar="FOLDER", nargs="?", default="unstuck-runs", help="where they are (default: unstuck-runs)"
+    )
     for command in (diagnose, demo):
         _add_examination(command, DIAGNOSE_BUDGET)
     _add_examination(treat, TREAT_BUDGET)
@@ -272,7 +276,7 @@ def build() -> argparse.ArgumentParser:
         _add_saving(command)
     for command, what in (
         (diagnose, "the report"), (treat, "the cure"), (rules, "the list"), (explain, "the explanation"),
-        (demo, "the report"), (replay, "the new report"),
+        (demo, "the report"), (replay, "the new report"), (runs, "the list"),
     ):  # fmt: skip
-        _add_output(command, what, has_html=command not in (rules, explain))
+        _add_output(command, what, has_html=command not in (rules, explain, runs))
     return parser

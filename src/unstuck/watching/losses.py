@@ -1,0 +1,140 @@
+"""Seeing the training loss: handed over, or given back by the loss module or by the model itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.loss import _Loss
+from torch.nn.modules.module import register_module_forward_hook
+from torch.utils.hooks import RemovableHandle
+
+LOOKED_FOR: Final = 8
+"""Steps of the optimizer during which every module is asked whether it gives the loss."""
+
+
+UNSEEN: Final = math.nan
+"""What stands for a loss that was not seen; a loss that is NaN is another object."""
+
+
+@final
+class Losses:
+    """Collects the losses of the step that is under way, and those of an evaluation.
+
+    A loss is taken from, in this order: `give`, the module that was named, modules that give one number with a
+    gradient and are no part of the model (several are added up), the `loss` that the model gives back. Several
+    backward passes of one step (accumulated gradients) count as their mean.
+    """
+
+    def __init__(self, model: nn.Module, criterion: Callable[..., Any] | None, look: bool) -> None:
+        """See nothing yet.
+
+        Args:
+            model: The model that is trained.
+            criterion: The loss, where it is a module; None where it is not known.
+            look: Whether to look for an unknown one; `torch.compile` warns of the global hook that this takes.
+        """
+        self._inside = {id(module) for module in model.modules() if not isinstance(module, _Loss)}
+        self._handles: list[RemovableHandle] = []
+        self._looking: RemovableHandle | None = None
+        self._hooked: set[int] = set()
+        self._given: list[Any] = []
+        self._seen: dict[int, list[Tensor]] = {}
+        self._own: list[Tensor] = []
+        self._evaluated: list[tuple[Tensor, int]] = []
+        self._is_told = False
+        self._steps = 0
+        if isinstance(criterion, nn.Module):
+            self._hook(criterion)
+        elif criterion is None and look:
+            self._looking = register_module_forward_hook(self._look)
+        self._handles.append(model.register_forward_hook(self._see_own))
+
+    def close(self) -> None:
+        """Take the hooks away."""
+        self._stop_looking()
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def give(self, loss: Any) -> None:
+        """Take the loss of a backward pass; from now on no other is looked at."""
+        if not self._is_told:
+            self._is_told = True
+            self.close()
+            self._seen.clear()
+            self._own.clear()
+        self._given.append(loss.detach() if isinstance(loss, Tensor) else loss)
+
+    def take(self) -> Any:
+        """The loss of the step that has ended, as a number or, on a device, as a tensor `[]`; NaN where none was."""
+        self._steps += 1
+        if self._looking is not None and self._steps >= LOOKED_FOR:
+            self._stop_looking()
+        if self._is_told:
+            found, self._given = self._given, []
+            return _mean(found)
+        if self._seen:
+            parts = [_mean(each) for each in self._seen.values()]
+            self._seen.clear()
+            self._own.clear()
+            return parts[0] if len(parts) == 1 else sum(parts[1:], parts[0])
+        found, self._own = self._own, []
+        return _mean(found)
+
+    def evaluated(self) -> float:
+        """Mean loss of the evaluation since the last call, weighted by samples; NaN where there was none."""
+        if not self._evaluated:
+            return math.nan
+        found, self._evaluated = self._evaluated, []
+        total = sum(size for _, size in found)
+        return float(sum((loss.double() * size for loss, size in found), torch.zeros((), dtype=torch.float64))) / total
+
+    @property
+    def has_evaluated(self) -> bool:
+        """Whether losses of an evaluation wait."""
+        return bool(self._evaluated)
+
+    def _hook(self, module: nn.Module) -> None:
+        self._hooked.add(id(module))
+        self._handles.append(module.register_forward_hook(self._see))
+
+    def _stop_looking(self) -> None:
+        if self._looking is not None:
+            self._looking.remove()
+            self._looking = None
+
+    def _look(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        """Global, for the first few steps only: is this a loss?"""
+        if id(module) in self._inside or id(module) in self._hooked:
+            return
+        if isinstance(output, Tensor) and output.dim() == 0 and output.requires_grad:
+            self._hook(module)
+            self._see(module, inputs, output)
+
+    def _see(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if not isinstance(output, Tensor) or output.numel() != 1:
+            return
+        if output.requires_grad:
+            self._seen.setdefault(id(module), []).append(output.detach())
+        else:
+            last = inputs[-1] if inputs else None
+            size = len(last) if isinstance(last, Tensor) and last.dim() else 1
+            self._evaluated.append((output.detach(), size))
+
+    def _see_own(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        loss = output.get("loss") if isinstance(output, dict) else getattr(output, "loss", None)
+        if isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad:
+            self._own.append(loss.detach())
+
+
+def _mean(losses: list[Any]) -> Any:
+    if not losses:
+        return UNSEEN
+    one = losses[0] if len(losses) == 1 else sum(losses[1:], losses[0]) / len(losses)
+    if isinstance(one, Tensor) and one.device.type != "cpu":
+        return one
+    return float(one) + 0.0  # a float of its own, also where it is NaN
