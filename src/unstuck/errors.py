@@ -5,6 +5,7 @@
     ├── ExaminationError    the user's own code raised; carries the stage and their line
     ├── RemedyError         a remedy does not apply to this set-up
     ├── RecordError         the record of a run cannot be read or written
+    ├── LogError            a log cannot be read, or holds nothing that could be judged
     └── TargetError         the command line was pointed at something that is no set-up
 
 A message has one grammar: what must be what; got what; do this.
@@ -106,6 +107,20 @@ class TargetError(UnstuckError):
 @final
 class RecordError(UnstuckError):
     """The record of a run cannot be read or written.
+
+    Args:
+        must: What must be what, without a full stop.
+        got: What was found instead.
+        do: What the user does about it, as a sentence.
+    """
+
+    def __init__(self, must: str, got: str, do: str) -> None:
+        super().__init__(sentence(must, got, do))
+
+
+@final
+class LogError(UnstuckError):
+    """A log cannot be read, or holds nothing that could be judged.
 
     Args:
         must: What must be what, without a full stop.
