@@ -18,7 +18,8 @@
       legend: {...ink, labelFontSize: 12, labelLimit: 240, symbolOpacity: 1, columns: narrow ? 1 : 3, rowPadding: 4},
     };
   };
-  const narrowed = (spec) => JSON.parse(JSON.stringify(spec, (key, value) => (key === 'labelLimit' ? Math.min(value, 120) : value)));
+  const most = {labelLimit: 120, gradientLength: 120};
+  const narrowed = (spec) => JSON.parse(JSON.stringify(spec, (key, value) => (key in most ? Math.min(value, most[key]) : value)));
 
   const upright = (spec) => [spec, ...(spec.layer ?? [])].map((part) => part.encoding?.y?.scale).filter(Boolean);
 
@@ -30,7 +31,12 @@
     let spec = structuredClone(specs[place.dataset.picture]);
     if (narrow) spec = narrowed(spec);
     const chosen = place.dataset.scale;
-    if (chosen) for (const scale of upright(spec)) scale.type = chosen;
+    if (chosen) {
+      for (const scale of upright(spec)) {
+        scale.type = chosen;
+        if (chosen === 'log') delete scale.zero;
+      }
+    }
     const shown = {...spec, width, autosize: {type: 'fit-x', contains: 'padding'}, padding: {left: 2, right: 8, top: 4, bottom: 2}};
     try {
       const view = new View(parse(compile(shown, {config: theme(narrow)}).spec, undefined, {ast: true}), {

@@ -51,7 +51,7 @@ def trials(report: Report) -> Picture | None:
     x: Spec = {
         "field": "value",
         "type": "quantitative",
-        "title": "gain, as a share of the span",
+        "title": "gain",
         "axis": {"format": ".0%", "tickCount": 6},
     }
     colour: Spec = {
@@ -88,7 +88,7 @@ def trials(report: Report) -> Picture | None:
     best = rows[0]
     counts = f"from {share(COUNTS)} (dashed) a gain counts"
     gains = f"{best['at']} gains {share(best['value'])}"
-    caption = f"Every remedy that was tried, with its 95 % interval; {counts}. {gains}."
+    caption = f"Every remedy that was tried, as a share of the span, with its 95 % interval; {counts}. {gains}."
     table = tuple((row["at"], row["what"], row["value"], row["low"], row["high"], row["seeds"]) for row in rows)
     return Picture(
         "trials", "What was tried", caption, spec, ("remedy of", "outcome", "gain", "low", "high", "seeds"), table
