@@ -14,11 +14,11 @@
       view: {stroke: null},
       axis: {...ink, domainColor: 'currentColor', domainOpacity: 0.4, tickColor: 'currentColor', tickOpacity: 0.4,
         gridColor: 'currentColor', gridOpacity: 0.1, labelFontSize: 11, titleFontSize: 12, titlePadding: 8},
-      axisY: narrow ? {labelLimit: 120} : {},
+      axisY: narrow ? {labelLimit: 150} : {},
       legend: {...ink, labelFontSize: 12, labelLimit: 240, symbolOpacity: 1, columns: narrow ? 1 : 3, rowPadding: 4},
     };
   };
-  const most = {labelLimit: 120, gradientLength: 120};
+  const most = {labelLimit: 150, gradientLength: 120};
   const narrowed = (spec) => JSON.parse(JSON.stringify(spec, (key, value) => (key in most ? Math.min(value, most[key]) : value)));
 
   const upright = (spec) => [spec, ...(spec.layer ?? [])].map((part) => part.encoding?.y?.scale).filter(Boolean);

@@ -105,7 +105,7 @@ def spans_decades(values: Sequence[float], factor: float = 50.0) -> bool:
 def vertical(values: Sequence[float], title: str, **more: Any) -> Spec:
     """A vertical axis for numbers, logarithmic where they span decades."""
     scale: Spec = {"type": "log"} if spans_decades(values) else {"zero": False}
-    axis = {"format": "~g", "tickCount": 6}
+    axis = {"format": ".4~g", "tickCount": 6}
     return {
         "field": "value",
         "type": "quantitative",
