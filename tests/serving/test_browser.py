@@ -97,6 +97,9 @@ def test_runs_are_compared_and_reports_opened(writer: RecordWriter, page: Any) -
     page.locator("#settings th[scope=col]").nth(2).wait_for()
     assert {"rate", "0.1", "0.3"} <= set(page.locator("#settings").inner_text().split())
     page.select_option("#layers", "gradient_norm")
+    layers = page.locator("figure.wide .u-over")
+    layers.hover(position={"x": 200, "y": 5})
+    page.locator(".nearest", has_text=re.compile(r"^0$|img src")).wait_for()
     with page.context.expect_page() as opened:
         page.locator("#reports a").first.click()
     opened.value.wait_for_load_state()

@@ -287,7 +287,8 @@ function newChart(title, lines, data, banded, shape, figure) {
   const place = element("div", undefined, "plot");
   place.setAttribute("role", "img");
   const note = element("p");
-  figure.replaceChildren(element("figcaption", titleOf(title)), place, note);
+  const nearest = element("p", title === "layers" ? "Point at a line to see which layer it is." : "", "nearest");
+  figure.replaceChildren(element("figcaption", titleOf(title)), place, nearest, note);
   $("charts").append(figure);
   const axis = { stroke: style("--dim"), grid: { stroke: style("--edge"), width: 1 }, ticks: { stroke: style("--edge") }, font: "12px system-ui, sans-serif" };
   const plot = new uPlot({
@@ -295,7 +296,9 @@ function newChart(title, lines, data, banded, shape, figure) {
     scales: { x: { time: false }, y: { distr: state.log ? 3 : 1 } },
     axes: [{ ...axis, size: 34 }, { ...axis, size: 66, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : number(tick))) }],
     legend: { show: lines.length <= 24 },
-    cursor: { drag: { x: true, y: false } },
+    cursor: { drag: { x: true, y: false }, focus: { prox: title === "layers" ? 30 : -1 } },
+    focus: { alpha: 0.2 },
+    hooks: title === "layers" ? { setSeries: [(all, at) => { if (at) nearest.textContent = all.series[at].label; }] } : {},
     series: [{ label: "step", value: (all, step) => String(step ?? all.data[0][all.data[0].length - 1] ?? "") }, ...lines.flatMap((line) => [{
       label: line.label, stroke: line.colour, width: 1.5, dash: line.dashed ? [6, 4] : undefined, points: { show: line.curve.steps.length < 3 },
       value: (all, value, series, at) => { const shown = at === null || at === undefined ? lastOf(all.data[series]) : value; return shown === undefined ? "" : number(shown); },
