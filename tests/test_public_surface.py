@@ -7,7 +7,23 @@ import pytest
 
 import unstuck
 
-NAMES = {"Cure", "Recording", "Report", "Run", "Setup", "diagnose", "fit", "hint", "leaks", "replay", "treat", "watch"}
+NAMES = {
+    "Between",
+    "Cure",
+    "Recording",
+    "Report",
+    "Run",
+    "Selection",
+    "Setup",
+    "diagnose",
+    "fit",
+    "hint",
+    "leaks",
+    "replay",
+    "select",
+    "treat",
+    "watch",
+}
 
 
 def test_the_public_names_are_exactly_these() -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from unstuck.loop import Run as Run
     from unstuck.loop import fit as fit
     from unstuck.report import Report as Report
+    from unstuck.selection import Between as Between
+    from unstuck.selection import Selection as Selection
+    from unstuck.selection import select as select
     from unstuck.setup import Setup as Setup
     from unstuck.treatment import Cure as Cure
     from unstuck.treatment import treat as treat
@@ -23,31 +26,37 @@ __version__ = "0.1.0"
 
 # Public name → the module that holds it. Loaded when first used, so that `unstuck --help` needs no torch.
 _HOMES = {
+    "Between": "unstuck.choice",
     "Cure": "unstuck.treatment",
     "Recording": "unstuck.watching",
     "Report": "unstuck.report",
     "Run": "unstuck.loop",
+    "Selection": "unstuck.selection",
     "Setup": "unstuck.setup",
     "diagnose": "unstuck.diagnosis",
     "fit": "unstuck.loop",
     "hint": "unstuck.capture.hints",
     "leaks": "unstuck.leakage",
     "replay": "unstuck.judgement",
+    "select": "unstuck.selection",
     "treat": "unstuck.treatment",
     "watch": "unstuck.watching",
 }
 
 __all__ = [
+    "Between",
     "Cure",
     "Recording",
     "Report",
     "Run",
+    "Selection",
     "Setup",
     "diagnose",
     "fit",
     "hint",
     "leaks",
     "replay",
+    "select",
     "treat",
     "watch",
 ]

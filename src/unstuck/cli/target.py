@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
@@ -166,7 +167,7 @@ def _functions(module: ModuleType) -> list[str]:
     ]
 
 
-def _call(module: ModuleType, place: str, function: str) -> object:
+def _function(module: ModuleType, place: str, function: str) -> Callable[..., object]:
     called = f"`{function}` of {place}"
     if not hasattr(module, function):
         there = _functions(module)
@@ -179,6 +180,12 @@ def _call(module: ModuleType, place: str, function: str) -> object:
     if not callable(value):
         do = f"Write `def {function}():` that returns an `unstuck.Setup`."
         raise TargetError(f"{called} must be a function", f"an object of type {type(value).__name__}", do)
+    found: Callable[..., object] = value
+    return found
+
+
+def _call(module: ModuleType, place: str, function: str) -> object:
+    called, value = f"`{function}` of {place}", _function(module, place, function)
     try:
         inspect.signature(value).bind()
     except TypeError:
@@ -192,6 +199,22 @@ def _call(module: ModuleType, place: str, function: str) -> object:
     except (Exception, SystemExit) as error:
         _raise_ours(error)
         raise TargetError(f"{called} must return a set-up", _said(error), _mend(error)) from error
+
+
+def load_function(target: str) -> Callable[..., object]:
+    """The function that a target names, not called; its folder is put on `sys.path` as Python does for a script.
+
+    Args:
+        target: "path/file.py", "path/file.py:function" or "package.module:function".
+
+    Returns:
+        The function.
+
+    Raises:
+        TargetError: If there is no such file, module or function.
+    """
+    place, function = split(target)
+    return _function(_from_file(place) if _is_file(place) else _from_module(place), place, function)
 
 
 def load(target: str) -> Setup:
