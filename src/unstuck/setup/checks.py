@@ -45,6 +45,25 @@ def check_numbers(epochs: object, batch_size: object, seed: object, schedule_eve
         )
 
 
+def check_count(name: str, value: object) -> int | None:
+    """A count that may be left out.
+
+    Args:
+        name: Of the argument.
+        value: As given.
+
+    Returns:
+        It, or None.
+
+    Raises:
+        SetupError: If it is no whole number of at least 1.
+    """
+    if value is None:
+        return None
+    _check_whole(name, value, "Leave it out where it is not known.")
+    return int(value)  # type: ignore[call-overload,no-any-return]
+
+
 def _check_whole(name: str, value: object, advice: str) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise SetupError(f"`{name}` must be a whole number of at least 1", repr(value)[:80], advice)

@@ -48,6 +48,7 @@ class Setup:
         device: Where model and batches live.
         early_stopping: Whether the weights of the epoch with the lowest validation loss are kept.
         corrections: What is put right around the training step.
+        candidates_tried: Candidates judged on the validation split before this one was chosen, where known.
         described: Further fields for the diff of the set-up, field → rendering, such as the loss.
     """
 
@@ -67,6 +68,7 @@ class Setup:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     early_stopping: bool = False
     corrections: Corrections = Corrections()
+    candidates_tried: int | None = None
     described: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
@@ -85,6 +87,7 @@ class Setup:
         forward: Forward | None = None,
         train_step: TrainStep | None = None,
         seed: int = 0,
+        candidates_tried: int | None = None,
     ) -> Setup:
         """Make a set-up from live objects or factories; they are copied once and never touched again.
 
@@ -104,6 +107,8 @@ class Setup:
             forward: `(model, batch) -> outputs`.
             train_step: `(model, optimizer, batch) -> loss`.
             seed: Seeds initialisation, order and dropout.
+            candidates_tried: How many candidates were judged on `validation` before this one was chosen, itself
+                included; where not given, the log of `unstuck select` is asked.
 
         Returns:
             The set-up.
@@ -112,9 +117,10 @@ class Setup:
             SetupError: If an argument is not what it must be; the message says what to do.
             ExaminationError: If a factory or the data set raises.
         """
+        from unstuck.setup.checks import check_count
         from unstuck.setup.of import setup_of  # the checks need this class
 
-        return setup_of(
+        made = setup_of(
             model=model,
             loss=loss,
             optimizer=optimizer,
@@ -129,6 +135,7 @@ class Setup:
             train_step=train_step,
             seed=seed,
         )
+        return replace(made, candidates_tried=check_count("candidates_tried", candidates_tried))
 
     def with_edit(self, edit: Edit) -> Setup:
         """The same set-up with one more change to its model."""
