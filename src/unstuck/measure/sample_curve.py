@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, final
@@ -13,6 +12,7 @@ import torch
 from unstuck.edits.schedule import paced
 from unstuck.errors import UnstuckError
 from unstuck.loop import fit
+from unstuck.loop.clock import WorkClock
 from unstuck.measure.comparison import LARGE, Comparison
 from unstuck.measure.gap import gap
 from unstuck.measure.preparation import Allowance, Prepared, Trained
@@ -147,7 +147,7 @@ def sample_curve(setup: Setup, whole: Sequence[float], seconds: float) -> Sample
     Args:
         setup: What is trained; with a validation split.
         whole: Validation loss of the run on all samples after each epoch.
-        seconds: Wall time after which no further run is begun.
+        seconds: Time of this thread's own work after which no further run is begun.
 
     Returns:
         The curve.
@@ -161,14 +161,14 @@ def sample_curve(setup: Setup, whole: Sequence[float], seconds: float) -> Sample
     finite = [loss for loss in whole if math.isfinite(loss)]
     if not finite:
         raise NotMeasurable("the run as given has no finite held-out loss")
-    begun = time.monotonic()
+    clock = WorkClock()  # a busy machine must not leave out runs that an idle one makes
     runs: list[tuple[int, float]] = []
     for repeat in range(REPEATS):
         for share in SHARES:
             size = round(share * train.size)
-            if size < FEWEST or time.monotonic() - begun > seconds:
+            if size < FEWEST or clock() > seconds:
                 continue
-            loss = _lowest(setup, train, size, seed=setup.seed + 1 + repeat, seconds=seconds)
+            loss = _lowest(setup, train, size, seed=setup.seed + 1 + repeat)
             if math.isfinite(loss):
                 runs.append((size, loss))
     runs = sorted([*runs, (train.size, min(finite))])
@@ -177,14 +177,14 @@ def sample_curve(setup: Setup, whole: Sequence[float], seconds: float) -> Sample
     return extrapolated([size for size, _ in runs], [loss for _, loss in runs])
 
 
-def _lowest(setup: Setup, train: StackedData, size: int, seed: int, seconds: float) -> float:
+def _lowest(setup: Setup, train: StackedData, size: int, seed: int) -> float:
     """The lowest held-out loss over a run on some of the samples, of as many steps as the run on all."""
     order = torch.randperm(train.size, generator=torch.Generator().manual_seed(seed))
     part = train.subset(order[:size].sort().values)
     epochs = max(1, round(setup.epochs * train.batches_per_epoch / max(1, part.batches_per_epoch)))
     pace = setup.scheduler if setup.schedule_every == "step" else paced(setup, epochs / setup.epochs)
     try:
-        run = fit(replace(setup, train=part, epochs=epochs, scheduler=pace, seed=seed), seconds=seconds)
+        run = fit(replace(setup, train=part, epochs=epochs, scheduler=pace, seed=seed))
     except UnstuckError:
         return math.nan
     return min((loss for loss in run.validation_losses if math.isfinite(loss)), default=math.nan)
