@@ -7,10 +7,11 @@ import types
 import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, final
+from typing import Any, Final, final
 
 from unstuck import rules as rule_folder
 from unstuck.catalogue import entry
+from unstuck.curves import CurveSummary, rejudge
 from unstuck.examine import Examination, requests
 from unstuck.experiments import excuse
 from unstuck.guide import ask, branch_of, settled
@@ -23,6 +24,9 @@ from unstuck.report import Finding, Outcome, Report, Unchecked, Verdict
 from unstuck.rule import Rule
 from unstuck.statement import sentence_of
 from unstuck.store import restored, wanted_by
+
+CURVES: Final = CurveSummary.__name__
+"""What the chart of a report on logged curves holds, and no other's."""
 
 
 def chosen_rules(codes: Iterable[str] | None) -> tuple[Rule, ...]:
@@ -53,6 +57,8 @@ def replay(report: Report) -> Report:
     Returns:
         The report with verdicts of today; trials are kept from the earlier one.
     """
+    if CURVES in report.chart:
+        return rejudge(report)
     examination = Examination(None)
     everything = rule_folder.load()
     chart = dict(restored(report.chart, [rule.judge for rule in everything], [Comparison]))

@@ -56,3 +56,24 @@ def wanted_by(judge: Callable[..., Any]) -> Iterator[type]:
         for part in (kind, *getattr(kind, "__args__", ())):
             if isinstance(part, type) and hasattr(part, "cost"):
                 yield part
+
+
+def restored_as(chart: Mapping[str, Any], kind: type) -> Any:
+    """One measurement of a stored chart.
+
+    Args:
+        chart: As made by `stored`.
+        kind: Its type.
+
+    Returns:
+        The measurement, or `Unmeasured` where it is missing or was laid out otherwise by an earlier version.
+    """
+    value = chart.get(kind.__name__)
+    if value is None:
+        return Unmeasured(f"the report does not hold {kind.__name__}")
+    if "unmeasured" in value:
+        return Unmeasured(value["unmeasured"])
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except (msgspec.ValidationError, TypeError):
+        return Unmeasured(f"{kind.__name__} was laid out otherwise when the report was made")

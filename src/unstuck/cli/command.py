@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import unstuck
 from unstuck import catalogue
 from unstuck.cli import parser as command_line
-from unstuck.cli import run, runs, selecting, serve
+from unstuck.cli import read, run, runs, selecting, serve
 from unstuck.cli.output import FirstLines, deliver, save_as, say, survive_any_encoding, write_html
 from unstuck.cli.parser import DIAGNOSE_BUDGET, TREAT_BUDGET
 from unstuck.errors import TargetError, UnstuckError, sentence
@@ -256,6 +256,7 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "demo": _demo,
     "replay": _replay,
     "run": run.run,
+    "read": read.run,
     "serve": serve.run,
     "list": runs.run,
     "select": selecting.run,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from unstuck import __version__
-from unstuck.cli import selecting, serve
+from unstuck.cli import read, selecting, serve
 from unstuck.render import ENDINGS
 
 WIDTH: Final = 80
@@ -264,6 +264,7 @@ def build() -> argparse.ArgumentParser:
     from unstuck.cli import run  # which imports this module
 
     run.add(commands)
+    reading = read.add(commands, Formatter)
     select = selecting.add(commands, Formatter)
     runs = add("list", "list the recorded runs of a folder", "Lists the runs that `unstuck.watch` has recorded.")
     runs.add_argument_group("subject").add_argument(
@@ -277,7 +278,8 @@ def build() -> argparse.ArgumentParser:
         _add_saving(command)
     for command, what in (
         (diagnose, "the report"), (treat, "the cure"), (rules, "the list"), (explain, "the explanation"),
-        (demo, "the report"), (replay, "the new report"), (runs, "the list"), (select, "the choice"),
+        (demo, "the report"), (replay, "the new report"), (reading, "the report"), (runs, "the list"),
+        (select, "the choice"),
     ):  # fmt: skip
         _add_output(command, what, has_html=command in (diagnose, treat, demo, replay))
     return parser

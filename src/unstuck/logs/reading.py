@@ -171,7 +171,8 @@ def _of_a_kind(path: Path, folder: Path) -> list[LoggedRun]:
         found = _guarded(path, name, False)
     except LogError:
         return []  # some table that is no log
-    return [run for run in found if Meaning.TRAINING_LOSS in named(run).meanings]
+    losses = {Meaning.TRAINING_LOSS, Meaning.VALIDATION_LOSS}
+    return [run for run in found if losses & set(named(run).meanings)]
 
 
 def _number_of(folder: Path) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -104,6 +104,21 @@ def cure_to_json(cure: CureRecord) -> bytes:
         "after": _written(list(cure.after), False),
     }
     return msgspec.json.encode(written) + b"\n"
+
+
+def comparison_to_json(comparison: object, reports: Sequence[tuple[str, Report]]) -> bytes:
+    """Write a comparison of logged runs as JSON.
+
+    Args:
+        comparison: A record of plain data.
+        reports: The name of each run with its report.
+
+    Returns:
+        One line of strict JSON with `schema`, `comparison` and `runs` (name and report).
+    """
+    runs = [{"name": _valid(name), "report": _plain(report)} for name, report in reports]
+    plain = _written(msgspec.to_builtins(comparison, str_keys=True, enc_hook=_foreign), False)
+    return msgspec.json.encode({"schema": SCHEMA_VERSION, "comparison": plain, "runs": runs}) + b"\n"
 
 
 def rows_to_json(rows: object) -> bytes:

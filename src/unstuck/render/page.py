@@ -170,6 +170,8 @@ def _cost(report: Report, width: int) -> list[Line]:
         "versions": ", ".join(versions),
         "where, when": f"{clean(provenance.device, 80)}, {clean(provenance.created, 40)}",
     }
+    if math.isnan(cost.run_seconds):  # judged by its log: nothing was run
+        rows |= {"time": f"{duration(cost.seconds)}; nothing was trained", "trainings": "", "seeds": ""}
     columns = max(map(cells, rows)) + 2
     hanging = INDENT + " " * columns
     lines: list[Line] = []
