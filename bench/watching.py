@@ -220,7 +220,7 @@ def added_memory(make: Callable[[], nn.Module], batch: Callable[[], Tensor]) -> 
                 contender.step(inputs, targets)
             changes = [
                 (event.start_ns(), event.nbytes())
-                for event in profile.profiler.kineto_results.events()  # type: ignore[union-attr]
+                for event in profile.profiler.kineto_results.events()
                 if event.name() == "[memory]"
             ]
             held = peak = 0
