@@ -19,8 +19,8 @@ import unstuck
 from unstuck import catalogue
 from unstuck.cli import parser as command_line
 from unstuck.cli import read, run, runs, selecting, serve
+from unstuck.cli.arguments import DIAGNOSE_BUDGET, TREAT_BUDGET
 from unstuck.cli.output import FirstLines, deliver, save_as, say, survive_any_encoding, write_html
-from unstuck.cli.parser import DIAGNOSE_BUDGET, TREAT_BUDGET
 from unstuck.errors import TargetError, UnstuckError, sentence
 from unstuck.report import Report, Status
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO, final
 
-from unstuck.cli.parser import STANDARD_OUTPUT
+from unstuck.cli.arguments import STANDARD_OUTPUT
 from unstuck.errors import TargetError
 from unstuck.render import save
 from unstuck.render.text import WIDTH, plain_lines, print_lines, width_of

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NoReturn
 
 from unstuck import __version__
-from unstuck.cli import read, selecting, serve
-from unstuck.render import ENDINGS
-
-WIDTH: Final = 80
-STANDARD_OUTPUT: Final = "-"
-DIAGNOSE_BUDGET: Final = 60.0
-TREAT_BUDGET: Final = 120.0
+from unstuck.cli import read, run, runs, selecting, serve
+from unstuck.cli.arguments import (
+    DIAGNOSE_BUDGET,
+    STANDARD_OUTPUT,
+    TREAT_BUDGET,
+    Formatter,
+    budget,
+    html_path,
+    json_path,
+    save_path,
+)
 
 INTRODUCTION: Final = """\
 Finds out why a neural network fails to train or to generalise, and proves the
@@ -45,101 +47,12 @@ Examples:
   unstuck explain OPT001"""
 
 
-class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help at 80 columns whatever the terminal, its paragraphs as they were written."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=26, width=WIDTH)
-
-
 class _Parser(argparse.ArgumentParser):
     """A parser that says on error where help is."""
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and leave with status 2."""
         self.exit(2, f"unstuck: {message}\n`{self.prog} --help` says what can be typed.\n")
-
-
-def budget(text: str) -> float | str:
-    """Read a budget: seconds, or a multiple of one run.
-
-    Args:
-        text: Such as "60" or "3x".
-
-    Returns:
-        The seconds, or the text itself for a multiple.
-
-    Raises:
-        argparse.ArgumentTypeError: If it is neither, or not above zero.
-    """
-    multiple = text.strip().lower()
-    try:
-        value = float(multiple.removesuffix("x"))
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        problem = f"must be seconds such as 60 or a multiple of one run such as 3x; got {text!r}"
-        raise argparse.ArgumentTypeError(problem)
-    return multiple if multiple.endswith("x") else value
-
-
-def json_path(text: str) -> str:
-    """Read where JSON goes.
-
-    Args:
-        text: "-" for standard output, or a path that ends in ".json".
-
-    Returns:
-        The text itself.
-
-    Raises:
-        argparse.ArgumentTypeError: If it is neither, or its folder does not exist.
-    """
-    if text != STANDARD_OUTPUT and not text.lower().endswith(".json"):
-        raise argparse.ArgumentTypeError(f"must be a path that ends in .json; got {text!r}")
-    if text != STANDARD_OUTPUT and not Path(text).parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be in a folder that exists; got {text!r}")
-    return text
-
-
-def html_path(text: str) -> str:
-    """Read where HTML goes.
-
-    Args:
-        text: A path that ends in ".html".
-
-    Returns:
-        The text itself.
-
-    Raises:
-        argparse.ArgumentTypeError: If it does not, or its folder does not exist.
-    """
-    if not text.lower().endswith(".html"):
-        raise argparse.ArgumentTypeError(f"must be a path that ends in .html; got {text!r}")
-    return _in_a_folder(text)
-
-
-def save_path(text: str) -> str:
-    """Read where a report is saved.
-
-    Args:
-        text: A path whose ending chooses the form, such as "report.md".
-
-    Returns:
-        The text itself.
-
-    Raises:
-        argparse.ArgumentTypeError: If it has another ending, or its folder does not exist.
-    """
-    if Path(text).suffix.lower() not in ENDINGS:
-        raise argparse.ArgumentTypeError(f"must end in {', '.join(ENDINGS)}; got {text!r}")
-    return _in_a_folder(text)
-
-
-def _in_a_folder(text: str) -> str:
-    if not Path(text).parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be in a folder that exists; got {text!r}")
-    return text
 
 
 def with_json_bound(arguments: Sequence[str]) -> list[str]:
@@ -261,24 +174,19 @@ def build() -> argparse.ArgumentParser:
         STATUS,
     )  # fmt: skip
     _add_subject(replay, "report", "FILE", "what `unstuck diagnose --json` wrote, or a record (.unstuck)")
-    from unstuck.cli import run  # which imports this module
-
     run.add(commands)
-    reading = read.add(commands, Formatter)
-    select = selecting.add(commands, Formatter)
-    runs = add("list", "list the recorded runs of a folder", "Lists the runs that `unstuck.watch` has recorded.")
-    runs.add_argument_group("subject").add_argument(
-        "folder", metavar="FOLDER", nargs="?", default="unstuck-runs", help="where they are (default: unstuck-runs)"
-    )
+    reading = read.add(commands)
+    select = selecting.add(commands)
+    listing = runs.add(commands)
     for command in (diagnose, demo):
         _add_examination(command, DIAGNOSE_BUDGET)
     _add_examination(treat, TREAT_BUDGET)
-    serve.add(commands, Formatter)
+    serve.add(commands)
     for command in (diagnose, demo, replay):
         _add_saving(command)
     for command, what in (
         (diagnose, "the report"), (treat, "the cure"), (rules, "the list"), (explain, "the explanation"),
-        (demo, "the report"), (replay, "the new report"), (reading, "the report"), (runs, "the list"),
+        (demo, "the report"), (replay, "the new report"), (reading, "the report"), (listing, "the list"),
         (select, "the choice"),
     ):  # fmt: skip
         _add_output(command, what, has_html=command in (diagnose, treat, demo, replay))

@@ -7,6 +7,7 @@ import functools
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
+from unstuck.cli.arguments import Formatter
 from unstuck.errors import LogError
 
 if TYPE_CHECKING:
@@ -33,19 +34,18 @@ Exit status: 0 the curves show no fault, 1 they raise a suspicion, 2 nothing
 could be read (the reason is on standard error)."""
 
 
-def add(commands: Any, formatter: Any) -> argparse.ArgumentParser:
+def add(commands: Any) -> argparse.ArgumentParser:
     """Add the command.
 
     Args:
         commands: The subparsers.
-        formatter: Lays the help out.
 
     Returns:
         Its parser, to which options of the output are added.
     """
     parser: argparse.ArgumentParser = commands.add_parser(
         "read", help="judge runs by the logs that they left", description=DESCRIPTION, epilog=EPILOG,
-        formatter_class=formatter,
+        formatter_class=Formatter,
     )  # fmt: skip
     parser.add_argument_group("subject").add_argument(
         "paths", metavar="PATH", nargs="+", help="a file, or a folder that is searched for logs"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from unstuck.cli.arguments import DIAGNOSE_BUDGET, Formatter, budget
 from unstuck.cli.output import FirstLines, say
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ def add(commands: Any) -> argparse.ArgumentParser:
     Returns:
         The command's own parser.
     """
-    from unstuck.cli.parser import DIAGNOSE_BUDGET, Formatter, budget
-
     parser: argparse.ArgumentParser = commands.add_parser(
         "run", help="run any training script, unchanged, and examine it",
         usage="unstuck run [OPTIONS] SCRIPT [ARGUMENTS ...]\n       unstuck run [OPTIONS] -m MODULE [ARGUMENTS ...]",
@@ -140,7 +139,6 @@ def _examined(setup: Any, options: argparse.Namespace) -> Report:
 
     import unstuck
     from unstuck.cli.live import following
-    from unstuck.cli.parser import DIAGNOSE_BUDGET
 
     limit = DIAGNOSE_BUDGET if options.budget is None else options.budget
     say(f"examining it, for at most {limit if isinstance(limit, str) else f'{limit:g} s'} …")

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from unstuck.cli.arguments import Formatter
 from unstuck.cli.output import deliver, say
 
 if TYPE_CHECKING:
@@ -18,6 +19,25 @@ if TYPE_CHECKING:
     from unstuck.report import Report
 
 FOLDER: Final = "unstuck-runs"
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """Add the command to the parser.
+
+    Args:
+        commands: What `add_subparsers` gave.
+
+    Returns:
+        The command's own parser.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "list", help="list the recorded runs of a folder",
+        description="Lists the runs that `unstuck.watch` has recorded.", formatter_class=Formatter,
+    )  # fmt: skip
+    parser.add_argument_group("subject").add_argument(
+        "folder", metavar="FOLDER", nargs="?", default=FOLDER, help=f"where they are (default: {FOLDER})"
+    )
+    return parser
 
 
 def run(options: argparse.Namespace) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, Final
 
+from unstuck.cli.arguments import Formatter
+
 if TYPE_CHECKING:
     from unstuck.choice import Between
 
@@ -78,18 +80,17 @@ def _value(text: str) -> Any:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
-def add(commands: Any, formatter: Any) -> argparse.ArgumentParser:
+def add(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the command line.
 
     Args:
         commands: The subparsers.
-        formatter: How help is laid out.
 
     Returns:
         Its parser.
     """
     parser: argparse.ArgumentParser = commands.add_parser(
-        "select", help="choose among candidates", description=DESCRIPTION, epilog=EPILOG, formatter_class=formatter
+        "select", help="choose among candidates", description=DESCRIPTION, epilog=EPILOG, formatter_class=Formatter
     )
     parser.add_argument_group("subject").add_argument(
         "target", metavar="TARGET", help="where the candidates are, see below"

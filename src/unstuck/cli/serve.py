@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unstuck.cli.arguments import Formatter
 from unstuck.errors import TargetError
 
 if TYPE_CHECKING:
@@ -34,15 +35,14 @@ def port(text: str) -> int:
     return int(text)
 
 
-def add(commands: Commands, formatter: type[argparse.HelpFormatter]) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser.
 
     Args:
         commands: Where the commands are added.
-        formatter: How its help is laid out.
     """
     parser = commands.add_parser(
-        "serve", help="show runs and reports in the browser", description=DESCRIPTION, formatter_class=formatter
+        "serve", help="show runs and reports in the browser", description=DESCRIPTION, formatter_class=Formatter
     )
     parser.add_argument("folder", nargs="?", default=".", metavar="FOLDER", help="what is shown (default: this folder)")
     parser.add_argument("--port", type=port, metavar="N", help="the port (default: 8650, or any where that is taken)")
