@@ -145,6 +145,17 @@ def test_nothing_is_cut_empty_or_wider_than_the_screen(
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+@pytest.mark.parametrize("name", REPORTS)
+def test_the_three_answers_are_on_the_first_screen(
+    browser: Any, tmp_path: Path, name: str, size: tuple[int, int]
+) -> None:
+    page = opened(browser, REPORTS[name](), tmp_path, size)
+    page.evaluate("scrollTo(0, 0)")
+    bottom = page.evaluate("document.querySelector('.verdict').getBoundingClientRect().bottom")
+    assert 0 < bottom <= size[1]
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 @pytest.mark.parametrize("name", REPORTS)

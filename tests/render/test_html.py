@@ -113,6 +113,7 @@ def test_a_report_that_was_cut_short_says_so_first() -> None:
     page = Page(to_html(samples.cut_short())).shown
     assert page.index("Cut short") < page.index("The way through the guide")
     assert "this is a suspicion, not yet a cause" in page
+    assert "What may be wrong?" in page and "What is wrong?" not in page
 
 
 def test_the_page_asks_for_nothing_from_outside() -> None:

@@ -129,7 +129,8 @@ def _how_sure(report: Report) -> Card:
     if cause is None:
         checked = len(report.ruled_out)
         many = f"{checked} diagnos{'is' if checked == 1 else 'es'} ruled out, {len(report.unchecked)} not checked."
-        return Card("How sure?", "Ruled out with numbers" if checked else "Nothing could be ruled out", many)
+        well = report.branch_taken is Branch.HEALTHY and report.complete
+        return Card("How sure?", "Ruled out with numbers" if well and checked else "Nothing is proven", many)
     trial = cause.trial
     if trial is None or not trial.before:
         proof = "Measured, and proof by itself; no trial was needed." if cause.status is Status.CONFIRMED else ""
@@ -161,7 +162,8 @@ def cards(report: Report) -> tuple[Card, ...]:
             return Card("What is wrong?", "Nothing that was looked for", ""), _how_sure(report)
         end = "The examination did not come to a cause." if report.complete else "The examination was cut short."
         return Card("What is wrong?", "No cause is proven", end), _how_sure(report)
-    wrong = Card("What is wrong?", clean(cause.rule.title, 200), clean(cause.verdict.sentence, 240))
+    question = "What is wrong?" if cause.status is Status.CONFIRMED else "What may be wrong?"
+    wrong = Card(question, clean(cause.rule.title, 200), clean(cause.verdict.sentence, 240))
     changes = cause.trial.changes if cause.trial is not None else ()
     lines = "; ".join(
         f"{clean(change.field, 40)}: {clean(change.before, 40)} → {clean(change.after, 40)}" for change in changes[:2]
