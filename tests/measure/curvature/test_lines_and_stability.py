@@ -129,6 +129,9 @@ def test_a_run_held_at_a_saddle_is_told_and_goes_on_from_beyond_it() -> None:
     assert found.kind is Kind.SADDLE and found.agreement == pytest.approx(1.0, abs=0.05)
     assert found.negative_share > 0.0 and found.continuation is not None
     assert found.continuation.escaped < 0.95 * found.continuation.stayed
+    assert found.density is not None and found.descent is not None  # kept to be drawn
+    assert min(map(min, found.density.nodes)) == pytest.approx(found.point.smallest, rel=0.1)
+    assert min(found.descent.losses) == pytest.approx(found.point.loss - found.point.escape_fall, rel=0.01)
     assert fit(escaping_start(stuck)).losses[-1] < 0.7 * run.losses[-1]
 
 
