@@ -56,9 +56,9 @@ def little_label_noise() -> Setup:
     splits = data.flipped(data.shells(2100, features=3, seed=420), 0.05, 3)
     return set_up(
         splits,
-        lambda: perceptron(3, 24, 3),
+        lambda: perceptron(3, 32, 32, 3),
         nn.CrossEntropyLoss(),
-        adamw(1e-2, 0.1),
+        adamw(1e-2, 0.02),
         epochs=20,
         batch_size=64,
         scheduler=cosine(20),
