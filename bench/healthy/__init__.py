@@ -67,7 +67,6 @@ HEALTHY = (
     Healthy("small-medical-table", "GEN007", gaps.small_medical_table),
     Healthy("digits-stopped-in-time", "GEN001", gaps.digits_stopped_in_time),
     Healthy("best-epoch-kept", "GEN002", gaps.best_epoch_kept),
-    Healthy("little-label-noise", "DAT005", gaps.little_label_noise),
     Healthy("wine-table", "GEN007", gaps.wine_table),
     Healthy("noisy-friedman", "GEN001", gaps.noisy_friedman),
     Healthy("long-and-level", "GEN002", gaps.long_and_level),

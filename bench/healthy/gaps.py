@@ -7,7 +7,7 @@ from sklearn.datasets import load_diabetes, load_wine
 from torch import nn
 
 from bench.bases import data
-from bench.bases.nets import adam, adamw, convolutional, cosine, perceptron, set_up, sgd
+from bench.bases.nets import adam, adamw, convolutional, perceptron, set_up, sgd
 from bench.programs.data import normal
 from unstuck import Setup
 
@@ -49,20 +49,6 @@ def best_epoch_kept() -> Setup:
     splits = data.flipped(data.shells(1800, features=3, seed=410), 0.1, 3)
     long = set_up(splits, lambda: perceptron(3, 24, 24, 3), nn.CrossEntropyLoss(), adam(5e-3), epochs=60, batch_size=64)
     return replace(long, early_stopping=True)
-
-
-def little_label_noise() -> Setup:
-    """One label in twenty is wrong, and decay keeps them from being learnt."""
-    splits = data.flipped(data.shells(2100, features=3, seed=420), 0.05, 3)
-    return set_up(
-        splits,
-        lambda: perceptron(3, 32, 32, 3),
-        nn.CrossEntropyLoss(),
-        adamw(1e-2, 0.02),
-        epochs=20,
-        batch_size=64,
-        scheduler=cosine(20),
-    )
 
 
 def wine_table() -> Setup:
