@@ -102,6 +102,11 @@ def judge(gap: TestGap, drift: InputDrift | Unmeasured, shares: ClassShares | Un
         sentence = "The inputs differ only as the classes come in other shares."
         matched = Quantity("p-value once the classes come in the same shares", shares.matched_p_value, CHANCE.unit)
         return Verdict(Outcome.ABSENT, sentence, (*evidence, Evidence(matched, CHANCE)))
+    if isinstance(shares, ClassShares) and shares.p_value <= CHANCE.value and math.isnan(shares.matched_p_value):
+        sentence = (
+            "The inputs differ, and so do the class shares, so far that it cannot be told whether they alone do it."
+        )
+        return Verdict(Outcome.UNDECIDED, sentence, evidence)
     where = tuple(f"feature {one.number}" for one in drift.moved)
     where += (f"test rows {', '.join(map(str, drift.rows))}",) if drift.rows else ()
     if not gap.labelled:

@@ -133,5 +133,6 @@ RULE = Rule(
         *(f"SET{number:03d}" for number in (7, 8, 9, 15, 20)),
         *("DAT001", "DAT002", "DAT006"),
         *("OPT003", "OPT004", "OPT006", "OPT013", "OPT014", "OPT016", "OPT017"),
+        "MIS005",
     ),
 )

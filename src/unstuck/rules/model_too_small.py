@@ -202,5 +202,13 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=(*(f"SET{number:03d}" for number in range(1, 21)), "DAT006", "OPT006", "OPT011", "CAP002", "CAP003"),
+    explained_by=(
+        *(f"SET{number:03d}" for number in range(1, 21)),
+        "DAT006",
+        "OPT006",
+        "OPT011",
+        "CAP002",
+        "CAP003",
+        "MIS005",
+    ),
 )

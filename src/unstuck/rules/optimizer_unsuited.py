@@ -153,5 +153,6 @@ RULE = Rule(
         "OPT014",
         "OPT016",
         "OPT021",
+        "MIS005",
     ),  # fmt: skip
 )
