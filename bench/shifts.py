@@ -107,7 +107,7 @@ SHIFTS = (
 def by_margins(ours: Table, theirs: Table) -> float:
     """The usual practice: Kolmogorov and Smirnov's test of every feature, Bonferroni's correction."""
     tests = (ks_2samp(one, other).pvalue for one, other in zip(ours.T, theirs.T, strict=True))
-    return float(min(1.0, ours.shape[1] * min(map(float, tests))))
+    return float(min(1.0, ours.shape[1] * min(tests)))
 
 
 def by_kernel(ours: Table, theirs: Table, seed: int, permutations: int = 199) -> float:
