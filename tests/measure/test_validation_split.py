@@ -64,10 +64,8 @@ def test_a_number_of_candidates_that_is_none_is_refused(count: object) -> None:
 
 
 def test_the_more_were_tried_the_less_the_score_proves() -> None:
-    known = score(selection_overfit.choose_among_many(patients.classification()))
-    outcomes = [
-        selection_overfit.judge(CandidatesTried(count, "as given"), known).outcome for count in (1, 2, 10_000_000)
-    ]
+    known = ValidationScore(20, 100, error=0.1, low=0.0, high=0.3, constant=0.6, shares=True, distance=0.0, p_value=1.0)
+    outcomes = [selection_overfit.judge(CandidatesTried(count, "as given"), known).outcome for count in (1, 2, 100_000)]
     assert outcomes[0] is outcomes[1] is Outcome.ABSENT and outcomes[2] is Outcome.PRESENT
 
 
@@ -76,7 +74,23 @@ def test_a_split_with_other_classes_is_told_by_its_classes() -> None:
     assert verdict.outcome is Outcome.PRESENT and "other classes" in verdict.sentence
 
 
-def test_noise_floor_of_noisy_labels_lies_above_their_noise() -> None:
-    found = Examination(patients.classification(noise=0.3)).get(NoiseFloor)
-    assert not isinstance(found, Unmeasured), found
-    assert found.low <= 0.2 <= found.high  # a third of the drawn labels are right by chance
+def test_noise_floor_rises_with_the_noise_and_is_no_lower_than_it() -> None:
+    clean = Examination(patients.classification()).get(NoiseFloor)
+    noisy = Examination(patients.classification(noise=0.3)).get(NoiseFloor)
+    assert isinstance(clean, NoiseFloor) and isinstance(noisy, NoiseFloor)
+    assert noisy.value > clean.value + 0.1
+    assert noisy.high >= 0.2  # of the drawn labels, a third are right by chance
+
+
+def test_noise_floor_of_two_normal_classes_is_the_error_of_the_best_rule() -> None:
+    draws = torch.Generator().manual_seed(3)
+    labels = torch.randint(2, (500,), generator=draws)
+    inputs = torch.randn(500, 2, generator=draws)
+    inputs[:, 0] += 2.0729 * labels  # so that Φ(−1.0364) = 0.15 of all are on the wrong side
+    found = Examination(
+        patients.classification(
+            lambda: patients.perceptron(2, 8, 2), train=(inputs, labels), validation=None, test=None
+        )
+    ).get(NoiseFloor)
+    assert isinstance(found, NoiseFloor)
+    assert found.low <= 0.15 <= found.high and found.high - found.low < 0.12

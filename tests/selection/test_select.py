@@ -7,6 +7,7 @@ import random
 from functools import partial
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from tests.tiny import line
 from unstuck import Between, Setup
 from unstuck.cli import main
 from unstuck.errors import SetupError
+from unstuck.render.choice_schema import choice_schema, written
 from unstuck.render.lines import cells
 from unstuck.render.selection import plain, to_json
 from unstuck.selection.folds import rounds_of
@@ -160,6 +162,11 @@ def test_the_page_fits_and_the_json_is_strict() -> None:
     assert "How far to believe it" in str(choice)
     read = json.loads(to_json(choice), parse_constant=lambda name: pytest.fail(name))
     assert read["schema"] == 1 and len(read["candidates"]) == 2
+    jsonschema.validate(read, choice_schema())
+
+
+def test_the_schema_in_the_docs_is_that_of_the_records() -> None:
+    assert Path("docs/choice-schema.json").read_text() == written()
 
 
 def test_the_command_chooses(

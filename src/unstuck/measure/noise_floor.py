@@ -29,8 +29,9 @@ class NoiseFloor:
 
     Attributes:
         value: Share of wrong answers, or squared error over the variance of the targets (1 − R²).
-        low: For classes the lower bound that the nearest neighbour gives, at the lower end of its 95 % interval; for
-            numbers the lower end of the interval of `value`, since nothing bounds the noise from below.
+        low: For classes the bound that the nearest neighbour gives from below, at the lower end of its 95 % interval;
+            it holds where neighbours are close, and is too high where samples are few for their features. For numbers
+            the lower end of the interval of `value`: nothing bounds their noise from below.
         high: Upper end of the 95 % interval of `value`: no model need be worse.
         learner: Which learner reaches it.
     """

@@ -77,6 +77,10 @@ class ValidationScore:
         if task.kind is Kind.VALUES:
             interval = mean_interval(found.errors.tolist())
             constant = float(((targets - targets.mean(0)) ** 2).mean())
+        elif not shares:  # several labels at once: the better answer for each label
+            interval = mean_interval(found.errors.tolist())
+            rates = targets.reshape(len(targets), -1).mean(0)
+            constant = float(np.minimum(rates, 1.0 - rates).mean())
         else:
             interval = wilson_interval(round(error * count), count)
             constant = 1.0 - float(np.unique(_labels(task, targets), return_counts=True)[1].max()) / max(1, count)
