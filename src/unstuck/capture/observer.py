@@ -17,7 +17,12 @@ from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.modules.module import (
+    _global_forward_hooks_always_called,
+    _global_forward_hooks_with_kwargs,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -249,6 +254,8 @@ class Observer:
     def _unhook_modules(self) -> None:
         for hook in self._module_hooks:
             hook.remove()
+            for left in (_global_forward_hooks_always_called, _global_forward_hooks_with_kwargs):
+                left.pop(hook.id, None)  # torch 2.13 leaves its marks behind
         self._module_hooks = []
 
     def _watch_evaluation_only(self) -> None:

@@ -26,7 +26,10 @@ def _alive(kind: type) -> list[Any]:
 
 def scheduler_of(optimizer: Optimizer) -> Any:
     """The scheduler that sets the rate of an optimizer; the outermost, where one holds others; or None."""
-    found = [each for each in _alive(LRScheduler) if getattr(each, "optimizer", None) is optimizer]
+    holders = gc.get_referrers(optimizer)  # far quicker than looking at all objects
+    spaces = [each for each in holders if type(each) is dict and each.get("optimizer") is optimizer]
+    holders += [each for space in spaces if "last_epoch" in space for each in gc.get_referrers(space)]
+    found = [each for each in holders if issubclass(type(each), LRScheduler)]
     inner = {id(part) for each in found for part in getattr(each, "_schedulers", [])}
     return next((each for each in found if id(each) not in inner), None)
 

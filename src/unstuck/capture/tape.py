@@ -6,16 +6,18 @@ taken off the stack, so that fused kernels, compiled graphs and whatever else as
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from types import FunctionType
 from typing import Any, Final, final
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from unstuck.setup.source import calling_line
+from unstuck.setup.source import calling_line, is_user_file
 
 MOST_CALLS: Final = 4000
 """Calls that are kept at most."""
@@ -125,9 +127,14 @@ class Tape(TorchFunctionMode):
         self.inside = 0
         self._bytes = 0
         self._is_on = False
+        known = [each for space in (torch.functional, torch.nn.functional) for each in vars(space).values()]
+        self._originals = {each.__code__: each for each in known if isinstance(each, FunctionType)}
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call as asked, and note it."""
+        if isinstance(function, FunctionType) and is_user_file(function.__code__.co_filename):
+            # The script has put its own in place of a function of torch, which calls the mode by its own old name.
+            function = self._originals.get(sys._getframe(2).f_code, function)
         result = function(*args, **(kwargs or {}))
         if self.awake and not self.inside:
             attribute = function.__self__.__name__ if getattr(function, "__name__", "") == "__get__" else ""
