@@ -188,7 +188,7 @@ def test_between_samples_no_layer_is_hooked(tmp_path: Path) -> None:
         train(model, optimizer, 20)
         assert recording._cadence.samples == 4  # three at once, and one to learn how long a plain step takes
         # The model's own hook, which looks for a loss, and the optimizer's two; the loss module has its own.
-        assert count_hooks(model, optimizer) == 3
+        assert count_hooks(model, optimizer) == 3 and len(recording._losses._handles) == 2  # type: ignore[union-attr]
 
 
 class GivesLoss(nn.Module):
@@ -223,6 +223,18 @@ def test_a_functional_loss_is_handed_over_and_an_unknown_one_is_none(seen: Calla
     assert len(told.series("loss")) == 4 and told.series("loss").bad.sum() == 0
     unknown = seen(other, lambda r: train(other, r.optimizer, 4, functional.cross_entropy))
     assert len(unknown.series("loss")) == 0 and len(unknown.series("rate")) == 4
+
+
+def test_the_loss_of_another_model_is_none_of_this_one(seen: Callable[..., Record]) -> None:
+    model, other = network(), network(nn.Tanh())
+    losses: list[float] = []
+
+    def loop(recording: Recording) -> None:
+        for _ in range(20):  # with a new loss module each time
+            losses.extend(train(model, recording.optimizer, 1))
+            train(other, torch.optim.SGD(other.parameters(), 0.1), 1)
+
+    assert seen(model, loop).series("loss").values.tolist() == losses
 
 
 def test_accumulated_gradients_make_one_step(seen: Callable[..., Record]) -> None:

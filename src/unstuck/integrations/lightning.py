@@ -9,7 +9,7 @@ import torch
 try:
     from lightning.pytorch.callbacks import Callback
 except ImportError:  # the older name of the same package
-    from pytorch_lightning.callbacks import Callback
+    from pytorch_lightning.callbacks import Callback  # type: ignore[assignment, unused-ignore]
 
 from unstuck.watching import Recording, watch
 

@@ -12,7 +12,6 @@ from typing import Final, final
 from unstuck import catalogue
 from unstuck.recorded import alarms, warm_up
 from unstuck.recording import Notice, open_record
-from unstuck.watching.cadence import SHARE
 
 FIRST_LOOK: Final = 100
 """Steps before which no curve is judged: a loss that can fall has begun to by then, in every healthy set-up of
@@ -23,6 +22,10 @@ NEXT_LOOK: Final = 1.4
 
 TWICE: Final = 2
 """Looks in a row that must agree before a curve is accused."""
+
+
+FULL: Final = 10.0
+"""What a look at a long record costs over one at the few steps that are judged to load everything."""
 
 
 class FindingWarning(UserWarning):
@@ -55,11 +58,14 @@ class Live:
         self._told: set[str] = set()
         self._agreed: dict[str, int] = {}
         self._due = FIRST_LOOK
-        self._cost = self._spent = 0.0
+        self._spent = 0.0
+        begun = time.perf_counter()
+        warm_up()
+        self._cost = FULL * (time.perf_counter() - begun)
 
     def is_due(self, step: int, elapsed: float, share: float) -> bool:
         """Whether to look now: enough steps have gone by, and looking has been earned (half of the share is for it)."""
-        return step >= self._due and self._spent + self._cost <= 0.5 * (share or SHARE) * elapsed
+        return step >= self._due and (share <= 0.0 or self._spent + self._cost <= 0.5 * share * elapsed)
 
     def took(self, seconds: float) -> None:
         """Note what looking has cost."""

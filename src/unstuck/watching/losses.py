@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from typing import Any, Final, final
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.loss import _Loss
 from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.hooks import RemovableHandle
+
+LARGEST_GRAPH: Final = 20_000
+"""Operations of a graph that are searched for a parameter of the model."""
 
 LOOKED_FOR: Final = 8
 """Steps of the optimizer during which every module is asked whether it gives the loss."""
@@ -38,9 +42,12 @@ class Losses:
             look: Whether to look for an unknown one; `torch.compile` warns of the global hook that this takes.
         """
         self._inside = {id(module) for module in model.modules() if not isinstance(module, _Loss)}
+        self._parameters = {id(parameter) for parameter in model.parameters()}
+        # Where ranks hold parts of a parameter, the graph ends in whole ones that are made for the moment.
+        self._is_split = any(hasattr(parameter, "placements") for parameter in model.parameters())
         self._handles: list[RemovableHandle] = []
         self._looking: RemovableHandle | None = None
-        self._hooked: set[int] = set()
+        self._found: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
         self._given: list[Any] = []
         self._seen: dict[int, list[Tensor]] = {}
         self._own: list[Tensor] = []
@@ -72,8 +79,12 @@ class Losses:
     def take(self) -> Any:
         """The loss of the step that has ended, as a number or, on a device, as a tensor `[]`; NaN where none was."""
         self._steps += 1
-        if self._looking is not None and self._steps >= LOOKED_FOR:
-            self._stop_looking()
+        if self._looking is not None and self._steps == LOOKED_FOR:
+            lasting = [module for module, times in self._found.items() if times > 1]
+            if lasting or not self._seen:  # else a new loss module is made at each step, and looking goes on
+                self._stop_looking()
+            for module in lasting:
+                self._hook(module)
         if self._is_told:
             found, self._given = self._given, []
             return _mean(found)
@@ -99,7 +110,6 @@ class Losses:
         return bool(self._evaluated)
 
     def _hook(self, module: nn.Module) -> None:
-        self._hooked.add(id(module))
         self._handles.append(module.register_forward_hook(self._see))
 
     def _stop_looking(self) -> None:
@@ -109,10 +119,13 @@ class Losses:
 
     def _look(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """Global, for the first few steps only: is this a loss?"""
-        if id(module) in self._inside or id(module) in self._hooked:
+        if id(module) in self._inside or not isinstance(output, Tensor) or output.dim() != 0:
             return
-        if isinstance(output, Tensor) and output.dim() == 0 and output.requires_grad:
-            self._hook(module)
+        if module in self._found and not output.requires_grad:
+            self._see(module, inputs, output)  # an evaluation
+            return
+        if output.requires_grad and (self._is_split or _depends_on(output, self._parameters)):
+            self._found[module] = self._found.get(module, 0) + 1
             self._see(module, inputs, output)
 
     def _see(self, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -129,6 +142,20 @@ class Losses:
         loss = output.get("loss") if isinstance(output, dict) else getattr(output, "loss", None)
         if isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad:
             self._own.append(loss.detach())
+
+
+def _depends_on(loss: Tensor, parameters: set[int]) -> bool:
+    """Whether a loss is one of this model: other models of the same program have losses too."""
+    waiting, seen = [loss.grad_fn], set[Any]()
+    while waiting and len(seen) < LARGEST_GRAPH:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if id(getattr(node, "variable", None)) in parameters:
+            return True
+        waiting.extend(following for following, _ in node.next_functions)
+    return False
 
 
 def _mean(losses: list[Any]) -> Any:
