@@ -451,7 +451,8 @@ def test_a_set_up_that_cannot_be_examined_is_an_error_in_what_is_saved(answer: A
 
 
 @pytest.mark.parametrize(
-    ("path", "problem"), [("report.pdf", "must end in .html, .json"), ("nowhere/r.md", "must be in a folder that exists")]
+    ("path", "problem"),
+    [("report.pdf", "must end in .html, .json"), ("nowhere/r.md", "must be in a folder that exists")],
 )
 def test_a_path_that_cannot_be_saved_to_is_refused_before_anything_is_trained(
     path: str, problem: str, answer: Answer, capfd: pytest.CaptureFixture[str]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 import unstuck
 from unstuck import catalogue
+from unstuck.cli import export, read, run, runs, selecting, serve
 from unstuck.cli import parser as command_line
-from unstuck.cli import read, run, runs, selecting, serve
 from unstuck.cli.arguments import DIAGNOSE_BUDGET, TREAT_BUDGET
 from unstuck.cli.output import FirstLines, deliver, save_as, say, survive_any_encoding, write_html
 from unstuck.errors import TargetError, UnstuckError, sentence
@@ -257,6 +257,7 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "replay": _replay,
     "run": run.run,
     "read": read.run,
+    "export": export.run,
     "serve": serve.run,
     "list": runs.run,
     "select": selecting.run,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from unstuck import __version__
-from unstuck.cli import read, run, runs, selecting, serve
+from unstuck.cli import export, read, run, runs, selecting, serve
 from unstuck.cli.arguments import (
     DIAGNOSE_BUDGET,
     STANDARD_OUTPUT,
@@ -178,6 +178,7 @@ def build() -> argparse.ArgumentParser:
     reading = read.add(commands)
     select = selecting.add(commands)
     listing = runs.add(commands)
+    export.add(commands)
     for command in (diagnose, demo):
         _add_examination(command, DIAGNOSE_BUDGET)
     _add_examination(treat, TREAT_BUDGET)

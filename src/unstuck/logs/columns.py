@@ -58,7 +58,7 @@ def fitness(column: str, meaning: Meaning) -> float:
     own = set(parts)
     if own & SECONDS:
         return 0.0
-    is_rate = bool(own & {"lr", "learningrate"}) or {"learning", "rate"} <= own
+    is_rate = bool(own & {"lr", "learningrate"}) or {"learning", "rate"} <= own or parts == ["rate"]
     is_norm = bool(own & {"norm", "gradnorm", "norms"}) and bool(own & {"grad", "gradient", "gradients", "gradnorm"})
     if meaning is Meaning.RATE:
         return 10.0 - 0.1 * len(parts) if is_rate else 0.0

@@ -12,17 +12,19 @@ from typing import Final
 from urllib.parse import quote
 
 from unstuck.errors import LogError
-from unstuck.logs import hugging_face, mlflow, tables, tensorboard, weights_and_biases
+from unstuck.logs import hugging_face, mlflow, recorded, tables, tensorboard, weights_and_biases
 from unstuck.logs.columns import named
 from unstuck.logs.run import LoggedRun, Meaning
 
 SQLITE: Final = b"SQLite format 3\x00"
-TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+TABLES: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+KNOWN: Final = (*TABLES, weights_and_biases.SUFFIX, recorded.SUFFIX, ".db", ".sqlite")
 LEFT_OUT: Final = frozenset({"node_modules", "site-packages", "__pycache__", "artifacts"})
 DEEPEST: Final = 12
 MOST_FOLDERS: Final = 20_000
 FORMATS: Final = (
-    "TensorBoard event files, CSV, JSON lines, trainer_state.json, W&B's run-….wandb, MLflow's mlruns or database"
+    "TensorBoard event files, CSV, JSON lines, Parquet, trainer_state.json, W&B's run-….wandb, MLflow's mlruns or "
+    "database, records of unstuck"
 )
 
 
@@ -87,6 +89,10 @@ def _file(path: Path, name: str, asked_for: bool) -> Iterator[LoggedRun]:
         yield tensorboard.read([path], path.parent.resolve().name)
     elif weights_and_biases.is_log(path) or path.suffix == weights_and_biases.SUFFIX:
         yield weights_and_biases.read(path, name)
+    elif start.startswith(b"PAR1"):
+        yield tables.read_parquet(path, name)
+    elif path.suffix == recorded.SUFFIX:
+        yield recorded.read(path)
     elif start.startswith(SQLITE):
         yield from _database(path, asked_for)
     elif path.name == hugging_face.NAME:
@@ -195,7 +201,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         folders[:] = [] if too_deep else sorted(kept)
         for name in sorted(files):
             path = here / name
-            known = "tfevents" in name or path.suffix.lower() in (*TABLES, weights_and_biases.SUFFIX, ".db", ".sqlite")
+            known = "tfevents" in name or path.suffix.lower() in KNOWN
             if known and path.is_file() and not name.startswith("."):
                 yield path
 

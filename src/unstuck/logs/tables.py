@@ -6,7 +6,7 @@ import csv
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -18,6 +18,7 @@ from unstuck.logs.run import LoggedRun, LoggedSeries, Real, ordered
 CSV: Final = "CSV"
 JSON_LINES: Final = "JSON lines"
 JSON: Final = "JSON"
+PARQUET: Final = "Parquet"
 DELIMITERS: Final = ",;\t|"
 LARGEST_JSON: Final = 200_000_000
 """Bytes of a JSON document; a log of lines may be of any size, for it is read line by line."""
@@ -144,6 +145,15 @@ def read_json(path: Path, name: str) -> LoggedRun:
         table, broken, kind = _document(path), 0, JSON
     notes = [f"{broken} of the lines of {path.name} are no JSON objects and were left out"] if broken else []
     return _run(table, path, name, kind, notes)
+
+
+def read_parquet(path: Path, name: str) -> LoggedRun:
+    """Read a Parquet file, for which pyarrow must be installed."""
+    from unstuck.logs.parquet import table  # which needs `Table`
+
+    found, settings = table(path)
+    run = _run(found, path, name, PARQUET, [])
+    return replace(run, settings={**run.settings, **settings})
 
 
 def _document(path: Path) -> Table:
