@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
-WRITTEN: Final = 0
 from unstuck.cli.arguments import Formatter
+
+WRITTEN: Final = 0
 
 TARGETS: Final = ("csv", "parquet", "tensorboard", "wandb", "mlflow")
 
 DESCRIPTION: Final = """\
-Writes the record of a run (RUN.unstuck) as CSV or Parquet file, TensorBoard event
-files, an offline run of Weights & Biases, or into an MLflow database. Nothing is
-sent anywhere."""
+Writes the record of a run (RUN.unstuck) as a CSV or Parquet file, TensorBoard
+event files, an offline run of Weights & Biases, or into an MLflow database.
+Nothing is sent anywhere."""
 
 EPILOG: Final = """\
 All but csv need a package of their own: pip install 'unstuck[tensorboard]',

@@ -22,9 +22,9 @@ SUSPICION: Final = 1
 
 DESCRIPTION: Final = """\
 Judges runs by the logs that they left, without running anything: TensorBoard
-event files, CSV (Lightning, Keras), JSON lines, trainer_state.json of Hugging
-Face, Weights & Biases' local runs, MLflow's local stores. What is found is
-suspected, not proven. Several runs are compared."""
+event files, CSV (Lightning, Keras), JSON lines, Parquet, Hugging Face's
+trainer_state.json, Weights & Biases' local runs, MLflow's local stores. What is
+found is suspected, not proven. Several runs are compared."""
 
 EPILOG: Final = """\
 Which column is which is guessed from the names and said in the report. Keys of
