@@ -27,7 +27,7 @@ RECOVERED = {
     "logistic": {"loss": "BCELoss()", "train": "455 samples, shuffled, batches of 32"},
     "lstm_series": {"loss": "MSELoss()", "train": "500 samples, shuffled, batches of 32"},
     "minibatch_permutation": {"loss": "cross_entropy", "train": "178 samples, shuffled, batches of 16"},
-    "mixed_precision": {"loss": "CrossEntropyLoss()", "train_step": "gradients are clipped at norm 1"},
+    "mixed_precision": {"loss": "CrossEntropyLoss", "train_step": "gradients are clipped at norm 1"},
     "multitask": {"train": "1,797 samples, shuffled, batches of 64"},
     "one_cycle": {"loss": "BCEWithLogitsLoss()", "scheduler": "OneCycleLR, stepped every step"},
     "pairs": {"model": "Siamese, 6,273 trainable parameters", "loss": "binary_cross_entropy_with_logits"},
