@@ -14,24 +14,14 @@ from bench.outcome import restored
 from bench.tables import ROWS, groups
 from examples import digits_mlp
 
-SHOWN = 6
-"""Lines of what was ruled out."""
 README = Path(__file__).parents[1] / "README.md"
 
 
 def report() -> str:
     """The report on a common mistake."""
-    text = shortened(str(unstuck.diagnose(digits_mlp.probabilities_into_logits_loss())))
+    text = str(unstuck.diagnose(digits_mlp.probabilities_into_logits_loss()))
     command = "$ unstuck diagnose examples/digits_mlp.py:probabilities_into_logits_loss"
     return "```\n" + command + "\n\n" + "\n".join(line.rstrip() for line in text.splitlines()) + "\n```"
-
-
-def shortened(text: str) -> str:
-    """The report with the first few of what was ruled out."""
-    above, heading, below = text.partition("\nRuled out\n")
-    ruled_out, rest = below.split("\nNot checked", 1)
-    few = "\n".join(ruled_out.splitlines()[:SHOWN])
-    return f"{above}{heading}{few}\n  … and every other rule that was judged, each with its number\n\nNot checked{rest}"
 
 
 def accuracy() -> str:
