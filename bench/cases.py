@@ -26,6 +26,8 @@ class Case:
     patient: Callable[[], Setup]
     twin: Callable[[], Setup] | None = None
     """The healthy twin of a sick patient."""
+    also: tuple[str, ...] = ()
+    """Codes of what is true besides, and right to name, but need not be found."""
 
 
 @cache
@@ -45,6 +47,7 @@ def cases() -> dict[str, Case]:
         group: Group = "injected" if len(codes) == 1 else "pair"
         sick = partial(injected.sick, codes, bases[name])
         twin = partial(injected.healthy_twin, codes, bases[name])
-        found.append(Case(f"{group}/{injected.key(codes, name)}", group, codes, sick, twin))
+        also = tuple(other for code in codes for other in injected.ALSO_TRUE.get(code, ()) if other not in codes)
+        found.append(Case(f"{group}/{injected.key(codes, name)}", group, codes, sick, twin, also))
     found += [Case(f"healthy/{healthy.name}", "healthy", (), healthy.setup) for healthy in HEALTHY]
     return {case.id: case for case in found}

@@ -30,6 +30,8 @@ MOST_BASES = 5
 PAIRS = 80
 TAKES_AWAY = ("DAT004", "DAT006", "GEN001", "GEN002", "GEN007")
 """Rules whose fault takes samples or targets away that no remedy brings back."""
+ALSO_TRUE = {"GEN001": ("DAT005", "GEN002"), "GEN002": ("GEN001",)}
+"""Other diagnoses that a fault makes true: many of GEN001's labels are wrong, and it trains five times as long."""
 BETWEEN = " + "
 
 Codes = tuple[str, ...]
