@@ -185,9 +185,15 @@ class Diagnosing:
         if any(finding.status is Status.CONFIRMED for finding in self._findings.values()):
             self._leave(phases[Phase.FURTHER])
             return
+        further = phases[Phase.FURTHER]
+        if any(map(self._is_suspected, self._findings)):  # what is left where nothing else is wrong cannot be told yet
+            self._leave(
+                [rule for rule in further if rule.evidence_suffices], "another suspicion has to be settled first"
+            )
+            further = [rule for rule in further if not rule.evidence_suffices]
         with self._part("asking further"):
-            self._judge(phases[Phase.FURTHER])
-            self._try(phases[Phase.FURTHER], comparison)
+            self._judge(further)
+            self._try(further, comparison)
 
     def _compare(self) -> Comparison | None:
         """Walk the guide; None where nothing could be compared."""
@@ -206,9 +212,8 @@ class Diagnosing:
             self._unchecked["MIS"] = Unchecked("mismatch with the test data", reason)
         return comparison
 
-    def _leave(self, rules: Iterable[Rule]) -> None:
+    def _leave(self, rules: Iterable[Rule], reason: str = "a cause is proven; treat it and examine again") -> None:
         """Treat one cause, then examine again: what comes later in the guide is not tried behind a proven cause."""
-        reason = "a cause is proven; treat it and examine again"
         for rule in rules:
             untried = self._is_suspected(rule.code) and rule.code not in self.cures
             if untried or rule.code not in self._findings:

@@ -36,3 +36,13 @@ def test_a_column_is_chosen(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     assert "training loss from 'a'" in capsys.readouterr().out
     assert main(["read", str(path), "--map", "a"]) == 2
     assert "must be KEY=COLUMN" in capsys.readouterr().err
+
+
+def test_the_report_on_one_run_is_saved_and_on_several_it_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    page, text = tmp_path / "r.html", tmp_path / "r.md"
+    assert main(["read", str(DATA / "run-tiny.wandb"), "--save", str(page), "--save", str(text)]) == 0
+    assert page.read_text().startswith("<!DOCTYPE html>") and text.read_text().startswith("###")
+    assert main(["read", str(DATA), "--save", str(page)]) == 2
+    assert "`--save` must be used with one run" in capfd.readouterr().err

@@ -105,8 +105,8 @@ def _add_saving(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("report")
     group.add_argument(
         "--save", action="append", default=[], type=save_path, metavar="PATH",
-        help="write the report to PATH as well; its ending chooses the form: .json, .txt, .md for pull requests,"
-        " .sarif and .xml (JUnit) for CI. May be given several times",
+        help="write the report to PATH as well; its ending chooses the form: .html, .json, .txt, .md for pull"
+        " requests, .sarif and .xml (JUnit) for CI. May be given several times",
     )  # fmt: skip
     group.add_argument("--verbose", action="store_true", help="print the number of each diagnosis that was ruled out")
 
@@ -183,7 +183,7 @@ def build() -> argparse.ArgumentParser:
         _add_examination(command, DIAGNOSE_BUDGET)
     _add_examination(treat, TREAT_BUDGET)
     serve.add(commands)
-    for command in (diagnose, demo, replay):
+    for command in (diagnose, demo, replay, reading):
         _add_saving(command)
     for command, what in (
         (diagnose, "the report"), (treat, "the cure"), (rules, "the list"), (explain, "the explanation"),

@@ -97,12 +97,18 @@ def run(options: argparse.Namespace) -> int:
 
     Returns:
         The exit status.
+
+    Raises:
+        LogError: If nothing can be read, or one report is to be saved of several runs.
     """
     from unstuck.logs import compare, read
 
     runs = read(options.paths, mapping_of(options.map))
     from unstuck.curves import judge_run  # it loads torch, which a path that cannot be read does not need
 
+    if options.save and len(runs) > 1:
+        got = f"{len(runs)} runs in {' '.join(options.paths)}"
+        raise LogError("`--save` must be used with one run", got, "Name one, or use --json.")
     reports = [(run.name, judge_run(run, options.classes, _typed(options))) for run in runs]
     status = SUSPICION if any(report.findings for _, report in reports) else NOTHING_FOUND
     if len(reports) == 1:
@@ -113,11 +119,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _deliver_one(report: Report, options: argparse.Namespace) -> None:
-    from unstuck.cli.output import deliver
+    from unstuck.cli.output import deliver, save_as
     from unstuck.render.machine import to_json
     from unstuck.render.page import page
 
-    deliver(functools.partial(to_json, report), functools.partial(page, report), options.json, options.plain)
+    save_as(report, options.save)
+    layout = functools.partial(page, report, every_number=options.verbose)
+    deliver(functools.partial(to_json, report), layout, options.json, options.plain)
 
 
 def _deliver_all(comparison: RunComparison, reports: list[tuple[str, Report]], options: argparse.Namespace) -> None:

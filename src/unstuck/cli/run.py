@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from unstuck.cli.arguments import DIAGNOSE_BUDGET, Formatter, budget
+from unstuck.cli.arguments import DIAGNOSE_BUDGET, Formatter, budget, save_path
 from unstuck.cli.output import FirstLines, say
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def add(commands: Any) -> argparse.ArgumentParser:
     )  # fmt: skip
     output = parser.add_argument_group("output")
     output.add_argument(
-        "--report", metavar="PATH", help="write the report to PATH: as JSON where it ends in .json, else as text"
+        "--report",
+        type=save_path,
+        metavar="PATH",
+        help="write the report to PATH; its ending chooses the form: .html, .json, .txt, .md, .sarif or .xml",
     )
     output.add_argument("--plain", action="store_true", help="no colour and no progress, even on a terminal")
     return parser
@@ -154,14 +157,13 @@ def _examined(setup: Any, options: argparse.Namespace) -> Report:
 
 def _deliver(report: Report, path: Path | None, plain: bool) -> None:
     from unstuck.errors import TargetError
-    from unstuck.render.machine import to_json
+    from unstuck.render import save
     from unstuck.render.page import page
     from unstuck.render.text import WIDTH, plain_lines, print_lines, width_of
 
     if path is not None:
-        data = to_json(report) if path.suffix == ".json" else str(report).encode()
         try:
-            path.write_bytes(data)
+            save(report, path)
         except OSError as error:
             got = f"{str(path)!r}: {error.strerror or error}"
             raise TargetError("`--report` must name a file that can be written", got, "Name another.") from None
