@@ -59,6 +59,11 @@ def test_what_is_proven_by_evidence_alone_is_a_symptom_of_the_cause_that_has_cur
     assert codes([seen, finding("OPT006", None)], *rules) == ["SET018", "OPT006"]
 
 
+def test_what_is_proven_by_evidence_alone_takes_its_place_in_the_guide() -> None:
+    first, last = (dataclasses.replace(finding(code, None), status=Status.CONFIRMED) for code in ("DAT003", "GEN004"))
+    assert codes([last, finding("OPT001", 0.6), first]) == ["DAT003", "OPT001", "GEN004"]
+
+
 def test_an_equally_good_cure_is_named_as_an_alternative() -> None:
     causes, _ = ranked([finding("OPT001", 0.9), finding("OPT017", 0.9)], [rule("OPT001"), rule("OPT017")])
     assert causes[1].alternative_to == "OPT001"

@@ -71,13 +71,14 @@ def ranked(findings: Sequence[Finding], rules: Iterable[Rule]) -> tuple[tuple[Fi
     confirmed = [f for f in present if f.status is Status.CONFIRMED]
     codes = {finding.rule.code for finding in confirmed}
     suspected = {finding.rule.code for finding in present} - codes
-    best = max((_gain(finding) for finding in confirmed), default=0.0)
+    # What is proven by its evidence alone has no gain: it ranks as the best does, and the guide's order decides.
+    best = max((_gain(finding) for finding in confirmed if not is_by_evidence(finding)), default=1.0)
 
     def cause_of(finding: Finding) -> str:
         return next((code for code in explained_by.get(finding.rule.code, ()) if code in codes), "")
 
     def order(finding: Finding) -> tuple[bool, bool, bool, bool, float, tuple[int, str]]:
-        gain = _gain(finding)
+        gain = best if is_by_evidence(finding) else _gain(finding)
         short = best - gain > AS_GOOD
         return (
             finding.status is not Status.CONFIRMED,
@@ -95,7 +96,10 @@ def ranked(findings: Sequence[Finding], rules: Iterable[Rule]) -> tuple[tuple[Fi
             finding,
             explained_by=cause_of(finding),
             alternative_to=root
-            if finding.rule.code != root and finding.status is Status.CONFIRMED and _gain(finding) > best - AS_GOOD
+            if finding.rule.code != root
+            and finding.status is Status.CONFIRMED
+            and not is_by_evidence(finding)
+            and _gain(finding) > best - AS_GOOD
             else "",
         )
         for finding in causes
