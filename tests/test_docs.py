@@ -89,7 +89,7 @@ def test_the_accuracy_on_a_page_is_that_of_the_benchmark() -> None:
 
 
 def test_where_nothing_was_measured_the_page_says_so() -> None:
-    assert "no patient with this fault" in pages.accuracy_of("SET018", pages.measured(), {})
+    assert "no patient with this fault" in pages.accuracy_of("NEW001", pages.measured(), {})
 
 
 def test_lists_and_tables_get_the_empty_line_that_the_site_needs() -> None:

@@ -109,7 +109,7 @@ def epochs_of(source: str, wanted: Sequence[tuple[str, int]]) -> str:
 
 def line_of(source: str, name: str) -> int:
     """The last line of a script that assigns a variable, or 0."""
-    found = [node.lineno for node in ast.walk(ast.parse(source)) if _assigns(node, name)]
+    found = [getattr(node, "lineno", 0) for node in ast.walk(ast.parse(source)) if _assigns(node, name)]
     return max(found, default=0)
 
 
@@ -191,7 +191,7 @@ def _training_functions(tree: ast.Module, training: int) -> set[str]:
 def _before_training(
     statements: Sequence[ast.stmt], training: int, trains: set[str], everything: bool = False
 ) -> list[ast.stmt]:
-    found = []
+    found: list[ast.stmt] = []
     for statement in statements:
         if isinstance(statement, _DEFINITIONS):
             found.append(statement)
@@ -286,8 +286,9 @@ def _read_by_definitions(statements: Sequence[ast.stmt]) -> set[str]:
 def _text(source: str, statement: ast.stmt, needed: set[str]) -> str:
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
         names = [each for each in statement.names if each.name == "*" or _bound_by(each) in needed]
-        kept = ast.Import(names) if isinstance(statement, ast.Import) else None
-        return ast.unparse(kept or ast.ImportFrom(statement.module, names, statement.level))  # type: ignore[attr-defined]
+        if isinstance(statement, ast.Import):
+            return ast.unparse(ast.Import(names))
+        return ast.unparse(ast.ImportFrom(statement.module, names, statement.level))
     decorators = getattr(statement, "decorator_list", [])
     first, last = min([statement.lineno, *(each.lineno for each in decorators)]), statement.end_lineno or 0
     lines = source.splitlines()[first - 1 : last]

@@ -93,18 +93,20 @@ def place_of(value: object) -> tuple[str, str]:
 
     Returns:
         The variable or attribute that holds it, and the line that assigns that one last, as "file.py:12"; "" for what
-        is not known.
+        is not known. A function's parameter, which nothing assigns, counts only where no caller's variable holds it.
     """
+    found = [(name, assignment(filename, name)) for filename, name in _holders(value)]
+    return next((each for each in found if each[1]), found[0] if found else ("", ""))
+
+
+def _holders(value: object) -> Iterator[tuple[str, str]]:
+    """File and name of the variables and attributes that hold an object, those of the innermost frame first."""
     for frame in user_frames():
-        for space in (frame.f_locals, frame.f_globals):
+        owner = getattr(frame.f_locals.get("self"), "__dict__", {})
+        for space in (frame.f_locals, frame.f_globals, owner):
             for name, held in list(space.items()):
                 if held is value:
-                    return name, assignment(frame.f_code.co_filename, name)
-        owner = frame.f_locals.get("self")
-        for name, held in list(getattr(owner, "__dict__", {}).items()):
-            if held is value:
-                return name, assignment(frame.f_code.co_filename, name)
-    return "", ""
+                    yield frame.f_code.co_filename, name
 
 
 def assignment(filename: str, name: str) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import unstuck
 from unstuck import catalogue
-from unstuck.cli import export, read, run, runs, selecting, serve
+from unstuck.cli import export, init, read, run, runs, selecting, serve
 from unstuck.cli import parser as command_line
 from unstuck.cli.arguments import DIAGNOSE_BUDGET, TREAT_BUDGET
 from unstuck.cli.output import FirstLines, deliver, save_as, say, survive_any_encoding, write_html
@@ -256,6 +256,7 @@ COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "demo": _demo,
     "replay": _replay,
     "run": run.run,
+    "init": init.run,
     "read": read.run,
     "export": export.run,
     "serve": serve.run,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from unstuck import __version__
-from unstuck.cli import export, read, run, runs, selecting, serve
+from unstuck.cli import export, init, read, run, runs, selecting, serve
 from unstuck.cli.arguments import (
     DIAGNOSE_BUDGET,
     STANDARD_OUTPUT,
@@ -66,7 +66,7 @@ def with_json_bound(arguments: Sequence[str]) -> list[str]:
     Returns:
         The same with `--json=…` in one piece.
     """
-    if list(arguments[:1]) == ["run"]:
+    if list(arguments[:1]) in (["run"], ["init"]):
         return list(arguments)  # what follows is the script's
     bound: list[str] = []
     waiting = list(arguments)
@@ -175,6 +175,7 @@ def build() -> argparse.ArgumentParser:
     )  # fmt: skip
     _add_subject(replay, "report", "FILE", "what `unstuck diagnose --json` wrote, or a record (.unstuck)")
     run.add(commands)
+    init.add(commands)
     reading = read.add(commands)
     select = selecting.add(commands)
     listing = runs.add(commands)

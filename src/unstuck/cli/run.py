@@ -47,7 +47,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
     subject.add_argument("arguments", metavar="ARGUMENTS", nargs=argparse.REMAINDER, help="the script's own")
     subject.add_argument("-m", dest="module", action="store_true", help="SCRIPT is a module, as for `python -m`")
     running = parser.add_argument_group("running")
-    running.add_argument("--steps", type=_count, metavar="N", help="end the script after N optimizer steps")
+    running.add_argument("--steps", type=count, metavar="N", help="end the script after N optimizer steps")
     running.add_argument("--minutes", type=_duration, metavar="N", help="end the script after N minutes")
     examination = parser.add_argument_group("examination")
     examination.add_argument("--observe-only", action="store_true", help="only say what was seen; train nothing")
@@ -67,7 +67,18 @@ def add(commands: Any) -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Read a number of steps.
+
+    Args:
+        text: Such as "100".
+
+    Returns:
+        The number.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is not a whole number of at least 1.
+    """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1; got {text!r}")
     return int(text)
