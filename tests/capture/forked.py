@@ -10,6 +10,7 @@ import runpy
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ def in_fork(work: Callable[[], T]) -> T:
             status = 1
             try:
                 os.environ["OMP_NUM_THREADS"] = "1"
+                warnings.simplefilter("default")  # as a script has it; the tests turn warnings into errors
                 result = work()
                 answer.write(pickle.dumps(result))
                 answer.flush()
