@@ -1,12 +1,13 @@
 """Every error that `unstuck` raises on purpose.
 
     UnstuckError
-    ├── SetupError          the set-up cannot be what it was given as
     ├── ExaminationError    the user's own code raised; carries the stage and their line
     ├── RemedyError         a remedy does not apply to this set-up
-    ├── RecordError         the record of a run cannot be read or written
-    ├── LogError            a log cannot be read, or holds nothing that could be judged
-    └── TargetError         the command line was pointed at something that is no set-up
+    └── InputError
+        ├── SetupError      the set-up cannot be what it was given as
+        ├── RecordError     the record of a run cannot be read or written
+        ├── LogError        a log cannot be read, or holds nothing that could be judged
+        └── TargetError     the command line was pointed at something that is no set-up
 
 A message has one grammar: what must be what; got what; do this.
 """
@@ -38,9 +39,8 @@ def sentence(must: str, got: str, do: str) -> str:
     return f"{must}; got {got}. {do}"
 
 
-@final
-class SetupError(UnstuckError):
-    """The set-up is not one that can be trained.
+class InputError(UnstuckError):
+    """What was given is not what it must be; abstract, its kinds say what it was.
 
     Args:
         must: What must be what, without a full stop.
@@ -50,6 +50,11 @@ class SetupError(UnstuckError):
 
     def __init__(self, must: str, got: str, do: str) -> None:
         super().__init__(sentence(must, got, do))
+
+
+@final
+class SetupError(InputError):
+    """The set-up is not one that can be trained."""
 
 
 _WHERE: Final = {"data": " through every batch", "model": "", "optimizer": "", "schedule": ""}
@@ -91,42 +96,15 @@ class RemedyError(UnstuckError):
 
 
 @final
-class TargetError(UnstuckError):
-    """The command line was pointed at something that holds no set-up.
-
-    Args:
-        must: What must be what, without a full stop.
-        got: What was found instead.
-        do: What the user does about it, as a sentence.
-    """
-
-    def __init__(self, must: str, got: str, do: str) -> None:
-        super().__init__(sentence(must, got, do))
+class TargetError(InputError):
+    """The command line was pointed at something that holds no set-up."""
 
 
 @final
-class RecordError(UnstuckError):
-    """The record of a run cannot be read or written.
-
-    Args:
-        must: What must be what, without a full stop.
-        got: What was found instead.
-        do: What the user does about it, as a sentence.
-    """
-
-    def __init__(self, must: str, got: str, do: str) -> None:
-        super().__init__(sentence(must, got, do))
+class RecordError(InputError):
+    """The record of a run cannot be read or written."""
 
 
 @final
-class LogError(UnstuckError):
-    """A log cannot be read, or holds nothing that could be judged.
-
-    Args:
-        must: What must be what, without a full stop.
-        got: What was found instead.
-        do: What the user does about it, as a sentence.
-    """
-
-    def __init__(self, must: str, got: str, do: str) -> None:
-        super().__init__(sentence(must, got, do))
+class LogError(InputError):
+    """A log cannot be read, or holds nothing that could be judged."""

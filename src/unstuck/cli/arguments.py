@@ -57,11 +57,11 @@ def json_path(text: str) -> str:
     Raises:
         argparse.ArgumentTypeError: If it is neither, or its folder does not exist.
     """
-    if text != STANDARD_OUTPUT and not text.lower().endswith(".json"):
+    if text == STANDARD_OUTPUT:
+        return text
+    if not text.lower().endswith(".json"):
         raise argparse.ArgumentTypeError(f"must be a path that ends in .json; got {text!r}")
-    if text != STANDARD_OUTPUT and not Path(text).parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be in a folder that exists; got {text!r}")
-    return text
+    return _in_a_folder(text)
 
 
 def html_path(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO, final
 
@@ -104,11 +105,8 @@ def write_json(data: bytes, path: str) -> None:
             buffer.write(data)
             buffer.flush()
         return
-    try:
+    with _writing("--json", path):
         Path(path).write_bytes(data)
-    except OSError as error:
-        got = f"{path!r}: {error.strerror or error}"
-        raise TargetError("`--json` must name a file that can be written", got, "Name another.") from None
 
 
 def write_html(page: Callable[[], str], path: str | None) -> None:
@@ -123,29 +121,34 @@ def write_html(page: Callable[[], str], path: str | None) -> None:
     """
     if path is None:
         return
-    try:
+    with _writing("--html", path):
         Path(path).write_text(page(), encoding="utf-8")
-    except OSError as error:
-        got = f"{path!r}: {error.strerror or error}"
-        raise TargetError("`--html` must name a file that can be written", got, "Name another.") from None
 
 
-def save_as(report: Report, paths: Sequence[str]) -> None:
+def save_as(report: Report, paths: Sequence[str], option: str = "--save") -> None:
     """Save a report in every form that was asked for.
 
     Args:
         report: The report.
         paths: Where to; the ending of each chooses the form.
+        option: After which the paths were typed.
 
     Raises:
         TargetError: If a file cannot be written.
     """
     for path in paths:
-        try:
+        with _writing(option, path):
             save(report, path)
-        except OSError as error:
-            got = f"{path!r}: {error.strerror or error}"
-            raise TargetError("`--save` must name a file that can be written", got, "Name another.") from None
+
+
+@contextmanager
+def _writing(option: str, path: str) -> Iterator[None]:
+    """Say of a file that cannot be written after which option it was typed."""
+    try:
+        yield
+    except OSError as error:
+        got = f"{path!r}: {error.strerror or error}"
+        raise TargetError(f"`{option}` must name a file that can be written", got, "Name another.") from None
 
 
 def deliver(data: Callable[[], bytes], layout: Callable[[int], Sequence[Line]], path: str | None, plain: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from unstuck.cli.arguments import DIAGNOSE_BUDGET, Formatter, budget, save_path
-from unstuck.cli.output import FirstLines, say
+from unstuck.cli.output import FirstLines, save_as, say
 
 if TYPE_CHECKING:
     from unstuck.capture.rebuilding import Recovered
@@ -167,17 +167,11 @@ def _examined(setup: Any, options: argparse.Namespace) -> Report:
 
 
 def _deliver(report: Report, path: Path | None, plain: bool) -> None:
-    from unstuck.errors import TargetError
-    from unstuck.render import save
     from unstuck.render.page import page
     from unstuck.render.text import WIDTH, plain_lines, print_lines, width_of
 
     if path is not None:
-        try:
-            save(report, path)
-        except OSError as error:
-            got = f"{str(path)!r}: {error.strerror or error}"
-            raise TargetError("`--report` must name a file that can be written", got, "Name another.") from None
+        save_as(report, [str(path)], "--report")
         say(f"{report.sentence} ({path.name})")
         return
     if plain or not sys.stderr.isatty():
