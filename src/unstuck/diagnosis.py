@@ -26,7 +26,7 @@ from unstuck.measure.scores import FinalScores
 from unstuck.measure.task import Task
 from unstuck.progress import Listener, Progress, nobody
 from unstuck.provenance import provenance
-from unstuck.ranking import finding_of, ranked
+from unstuck.ranking import finding_of, ranked, stands
 from unstuck.report import (
     Cost,
     Curve,
@@ -186,7 +186,7 @@ class Diagnosing:
             self._leave(phases[Phase.FURTHER])
             return
         further = phases[Phase.FURTHER]
-        if any(map(self._is_left_open, self._findings)):  # what is left where nothing else is wrong cannot be told yet
+        if any(map(stands, self._findings.values())):  # what is left where nothing else is wrong cannot be told yet
             self._leave(
                 [rule for rule in further if rule.evidence_suffices], "another suspicion has to be settled first"
             )
@@ -305,11 +305,6 @@ class Diagnosing:
                 laboratory.keep(run, final_scores.scores, short)
             self._opened = Experiments(self.examination, laboratory, self._tell)
         return self._opened
-
-    def _is_left_open(self, code: str) -> bool:
-        """Whether a rule is suspected still: not tried, or tried without a clear outcome."""
-        finding = self._findings[code]
-        return finding.verdict.outcome is Outcome.PRESENT and finding.outcome is not Outcome.ABSENT
 
     def _is_suspected(self, code: str) -> bool:
         return code in self._findings and self._findings[code].outcome is Outcome.PRESENT

@@ -67,7 +67,7 @@ def ranked(findings: Sequence[Finding], rules: Iterable[Rule]) -> tuple[tuple[Fi
         The causes, ranked, and what was ruled out. An undecided trial leaves a suspicion.
     """
     explained_by = {rule.code: rule.explained_by for rule in rules}
-    present = [f for f in findings if f.outcome is Outcome.PRESENT or _is_open(f)]
+    present = [f for f in findings if stands(f)]
     confirmed = [f for f in present if f.status is Status.CONFIRMED]
     codes = {finding.rule.code for finding in confirmed}
     suspected = {finding.rule.code for finding in present} - codes
@@ -132,6 +132,7 @@ def _gain(finding: Finding) -> float:
     return finding.trial.gain.value
 
 
-def _is_open(finding: Finding) -> bool:
-    """Whether a trial left a suspicion undecided."""
-    return finding.outcome is Outcome.UNDECIDED and finding.verdict.outcome is Outcome.PRESENT
+def stands(finding: Finding) -> bool:
+    """Whether what was seen is a cause or a suspicion still: proven, not tried, or tried without a clear outcome."""
+    left_open = finding.outcome is Outcome.UNDECIDED and finding.verdict.outcome is Outcome.PRESENT
+    return finding.outcome is Outcome.PRESENT or left_open

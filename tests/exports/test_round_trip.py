@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from unstuck.cli import main
+from unstuck.cli.export import TARGETS as TYPED
 from unstuck.errors import LogError
-from unstuck.exports import export
+from unstuck.exports import TARGETS, export
 from unstuck.logs import LoggedRun, Meaning, read
 from unstuck.recording import LayerEntry, RecordWriter
 
@@ -86,3 +87,7 @@ def test_what_cannot_be_written_is_said(record: Path, tmp_path: Path, monkeypatc
     monkeypatch.setitem(__import__("sys").modules, "wandb", None)
     with pytest.raises(LogError, match=r"pip install 'unstuck\[wandb\]'"):
         export(record, "wandb", tmp_path / "runs")
+
+
+def test_the_command_line_knows_every_format_without_loading_any() -> None:
+    assert set(TYPED) == set(TARGETS)
