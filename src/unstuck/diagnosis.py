@@ -17,13 +17,14 @@ from unstuck.guide import ask, branch_of, settled
 from unstuck.judgement import Phase, by_phase, causes_first, chosen_rules, judged, left_open
 from unstuck.laboratory import Laboratory, affordable_steps
 from unstuck.loop import evaluate, fit
-from unstuck.measure.comparison import Comparison, LearnerComparison
+from unstuck.measure.comparison import MOST_OF_IT, Comparison, LearnerComparison
 from unstuck.measure.gap_split import GapSplit
 from unstuck.measure.history import Repeatability
 from unstuck.measure.preparation import Allowance, Prepared, Trained
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.scores import FinalScores
 from unstuck.measure.task import Task
+from unstuck.mechanism import is_gone
 from unstuck.progress import Listener, Progress, nobody
 from unstuck.provenance import provenance
 from unstuck.ranking import finding_of, ranked, stands
@@ -37,6 +38,7 @@ from unstuck.report import (
     RuleSummary,
     Status,
     Unchecked,
+    Verdict,
 )
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
@@ -277,6 +279,10 @@ class Diagnosing:
             if explained or self._is_mere_consequence(rule):
                 self._leave([rule])
                 continue
+            cause = self._cause_of(rule, comparison)
+            if cause is not None:
+                self._leave([rule], f"{cause.code} {cause.name} may be its cause; treat that and examine again")
+                continue
             self._findings[rule.code] = self._experiments(comparison).alone(rule, self._findings[rule.code], comparison)
 
     def _is_mere_consequence(self, rule: Rule) -> bool:
@@ -286,6 +292,24 @@ class Diagnosing:
             for cause in self.rules
             if cause.code in rule.explained_by
         )
+
+    def _cause_of(self, rule: Rule, comparison: Comparison | None) -> Rule | None:
+        """The proven cause that explains a rule: its cure closes most of the shortfall, or removes the rule's sign."""
+        for cause in self.rules:
+            cured = self.cures.get(cause.code)
+            if cause.code not in rule.explained_by or cured is None or cured.after is None:
+                continue
+            if self._findings[cause.code].status is not Status.CONFIRMED:
+                continue
+            if comparison is not None and comparison.comparators and rule.aim is Aim.TRAINING:
+                left = comparison.shortfall_of(cured.after, cured.by_loss)
+                if left < MOST_OF_IT.value * comparison.shortfall:
+                    return cause
+            if rule in by_phase(self.rules)[Phase.FIRST_BATCH]:
+                verdict = judged(rule, Examination(cured.setup, self._time.deadline))
+                if isinstance(verdict, Verdict) and is_gone(self._findings[rule.code].verdict, verdict):
+                    return cause
+        return None
 
     def _is_explained(self, comparison: Comparison) -> bool:
         return self._opened is not None and self._opened.explain(self._findings, comparison)

@@ -23,6 +23,9 @@ from unstuck.setup.randomness import isolated, one_thread
 SAMPLES: Final = 256
 """Training samples that the loss is taken on, in batches as they are trained on."""
 
+RAREST: Final = 1e-3
+"""Probability below which a constant counts as this, since what never happens would want a bias of minus infinity."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class InitialLoss:
             except UnstuckError as error:
                 raise NotMeasurable(str(error)) from error
             made = _before(layout.last_operation, torch.cat(outputs).double().cpu())
+        if made is not None and made.dim() == 1:  # one output a sample, its dimension squeezed away
+            made = made.unsqueeze(1)
         found = cls(loss, best.training_loss, reach.ideal, (), (), math.nan)
         constant = torch.tensor(best.constant, dtype=torch.float64)
         if made is None or made.dim() < 2 or not len(constant) == made[0].numel() <= KEPT:
@@ -97,5 +102,5 @@ def _before(activation: str, outputs: Tensor) -> Tensor | None:
     if activation in ("", "log_softmax"):
         return outputs
     if activation == "sigmoid":
-        return outputs.logit()
-    return outputs.log() if activation == "softmax" else None
+        return outputs.logit(RAREST)
+    return outputs.clamp_min(RAREST).log() if activation == "softmax" else None

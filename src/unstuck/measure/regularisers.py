@@ -6,14 +6,14 @@ import copy
 import math
 import statistics
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, final
+from typing import ClassVar, Final, final
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from unstuck.edits.regularisation import dropout_rates
-from unstuck.loop import RunRecord
+from unstuck.loop import LayerTrace, RunRecord
 from unstuck.loop.stages import stage
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.setup import Setup
@@ -38,8 +38,8 @@ class Regularisers:
         noise_share: Share of the variance of the trained network's outputs, over samples and over draws of dropout,
             that the draws make; 0 without dropout, NaN where the outputs never change.
         decay: Largest weight decay, in the optimizer's own terms; 0 without any.
-        decay_share: Share that the decay has in what moves the weights, against that of the loss: by their norms, the
-            median over the watched steps of the second half; 0 without decay.
+        decay_share: Share that the decay has in what moves the weights of the middle layer, against that of the loss:
+            by their norms, the median over the watched steps of the second half; 0 without decay.
         smoothing: Share of each label that is spread over all classes; 0 without any.
     """
 
@@ -101,20 +101,21 @@ def _decay_share(record: RunRecord, optimizer: Optimizer, decay: float) -> float
     for number, step in enumerate(record.sampled_steps):
         if step < len(record.losses) // 2 or record.rates[step] <= 0.0:
             continue
-        weights = _total(record, "weight_norm", number)
-        if decoupled:
-            pull, moved = record.rates[step] * decay * weights, _total(record, "update_norm", number)
-            share = min(1.0, pull / moved) if moved > 0.0 else math.nan
-        else:
-            pull, push = decay * weights, _total(record, "gradient_norm", number)
-            share = pull / (pull + push) if pull + push > 0.0 else math.nan
-        if not math.isnan(share):
-            found.append(share)
+        shares = [_pull(layer, number, record.rates[step], decay, decoupled) for layer in record.layers]
+        known = [share for share in shares if not math.isnan(share)]
+        if known:  # of all weights as one, the noise in the last bias would hide that all others have decayed to zero
+            found.append(statistics.median_high(known))
     return statistics.median(found) if found else math.nan
 
 
-def _total(record: RunRecord, name: str, number: int) -> float:
-    """Norm over all layers at one watched step."""
-    series: list[Any] = [getattr(layer, name) for layer in record.layers]
-    values = [each[number] for each in series if len(each) > number]
-    return math.sqrt(sum(value * value for value in values))
+def _pull(layer: LayerTrace, number: int, rate: float, decay: float, decoupled: bool) -> float:
+    """The decay's part for one layer at one watched step; NaN where nothing moved it, or it was not watched."""
+    moved = layer.update_norm if decoupled else layer.gradient_norm
+    if len(layer.weight_norm) <= number or len(moved) <= number:
+        return math.nan
+    if decoupled:
+        pull, whole = rate * decay * layer.weight_norm[number], moved[number]
+    else:
+        pull = decay * layer.weight_norm[number]
+        whole = pull + moved[number]
+    return min(1.0, pull / whole) if whole > 0.0 else math.nan

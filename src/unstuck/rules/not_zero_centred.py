@@ -14,12 +14,13 @@ this one bears is too low for those that carry the information.
 One pass over some training samples before training: mean and spread of each feature that feeds each layer; and from
 the gradient of the first batch, how far the entries of each unit's weight gradient share one sign. ReLUs too give no
 negative values, but theirs lie within twice their spread or so, and single entries differ. The suspicion is tested by
-subtracting the mean of each feature at the start, by normalisation layers, and by tanh in the place of the hidden
-activations; it is confirmed if one of them ends lower on the training data and on held-out data by at least a tenth of
-the span.
+subtracting the mean that each feature has at the start, with everything else as given; it is confirmed if that ends
+lower on the training data and on held-out data by at least a tenth of the span. Normalisation layers are no test of it:
+they speed up much that was centred before.
 
 ## Remedy
-Centre what feeds the layers: normalisation, or an activation that gives both signs, as tanh does.
+Centre what feeds the layers: subtract its mean, or use an activation that gives both signs, as tanh does;
+normalisation layers keep it centred throughout training.
 
 ## When to leave it
 Networks of ReLUs train well although they give no negative values. Raw inputs that are all positive are a matter of
@@ -38,10 +39,7 @@ from typing import Final
 from torch import Tensor, nn
 
 from unstuck import patients
-from unstuck.edits.activations import replace_activations
-from unstuck.edits.alternatives import applicable
 from unstuck.edits.centring import centre_activations, move_activations
-from unstuck.edits.normalisation import insert_normalisation
 from unstuck.measure.depth_profile import DepthProfile
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
@@ -97,26 +95,6 @@ def move_away(setup: Setup) -> Setup:
     return move_activations(setup, MOVED)
 
 
-def centre(setup: Setup) -> tuple[Setup, ...]:
-    """Subtract the means at the start; normalisation layers; tanh.
-
-    Args:
-        setup: What is trained.
-
-    Returns:
-        One set-up a change.
-
-    Raises:
-        RemedyError: If none of them applies.
-    """
-    return applicable(
-        setup,
-        centre_activations,
-        insert_normalisation,
-        lambda setup: replace_activations(setup, nn.Tanh),
-    )
-
-
 class _Raised(nn.Module):
     """A tanh that gives values about a mean of ten."""
 
@@ -129,7 +107,9 @@ RULE = Rule(
     judge=judge,
     fault=move_away,
     remedy=Remedy(
-        "Centre what feeds the layers, by normalisation or by an activation of both signs.", centre, Applies.OPT_IN
+        "Centre what feeds the layers: subtract its mean, or use an activation of both signs.",
+        centre_activations,
+        Applies.OPT_IN,
     ),
     cases=(
         Case(

@@ -13,8 +13,8 @@ no error: torch warns once, other code not at all.
 ## How it is measured
 The shapes are read from one batch. The target of one sample is then replaced by that of another, and the gradient of
 the loss with respect to all outputs is taken before and after: what a loss that fits would change lies on that one
-sample's output only. The trial trains with targets in the outputs' shape, and compares the task's own error, as the
-loss is not the same one afterwards.
+sample's output only. For a textbook loss that is proof enough. The trial trains with targets in the outputs' shape, and
+compares the task's own error, as the loss is not the same one afterwards.
 
 ## Remedy
 Give targets the shape of the outputs before the loss: `loss(outputs, targets.reshape(outputs.shape))`, or
@@ -22,7 +22,7 @@ Give targets the shape of the outputs before the loss: `loss(outputs, targets.re
 
 ## When to leave it
 A loss that is meant to compare all pairs, as contrastive and ranking losses are, mixes samples on purpose. It is
-suspected only where the shapes broadcast as well, and cleared by the trial.
+suspected only where the shapes broadcast as well, and cleared by the trial, unless it is a textbook loss.
 
 ## References
 NumPy, "Broadcasting", user guide (the rules that torch took over).
@@ -42,6 +42,9 @@ from unstuck.edits.passes import forward, sample
 from unstuck.errors import RemedyError
 from unstuck.loop.stages import compute_loss
 from unstuck.measure.first_batch import FirstBatch
+from unstuck.measure.loss_form import OutputForm
+from unstuck.measure.protocol import Unmeasured
+from unstuck.measure.task import Task
 from unstuck.patients import regression
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
@@ -57,7 +60,7 @@ MIXED: Final = Threshold(
 )
 
 
-def judge(first: FirstBatch) -> Verdict:
+def judge(first: FirstBatch, task: Task | Unmeasured) -> Verdict:
     """Suspect where the shapes broadcast to more elements and the loss mixes samples."""
     shapes = f"outputs {_shape(first.output_shape)} against targets {_shape(first.target_shape)}"
     elements = Evidence(
@@ -73,7 +76,9 @@ def judge(first: FirstBatch) -> Verdict:
             f"The loss compares every output with every target: {shapes} broadcast, and {first.mixing:.0%} of what one "
             "sample's target changes in the gradient lands on other samples."
         )
-        return Verdict(Outcome.PRESENT, sentence, (mixing, elements))
+        # A textbook loss never means to compare one sample with another's target; one of the user's own may.
+        textbook = isinstance(task, Task) and task.output_form is not OutputForm.UNKNOWN
+        return Verdict(Outcome.PRESENT, sentence, (mixing, elements), certain=textbook)
     if first.mixing < MIXED.value:
         return Verdict(Outcome.ABSENT, f"The loss keeps samples apart in spite of {shapes}.", (mixing, elements))
     return Verdict(Outcome.UNDECIDED, f"The loss does not react to a changed target: {shapes}.", (mixing, elements))
