@@ -12,7 +12,7 @@ from unstuck.joint import try_together
 from unstuck.laboratory import Laboratory
 from unstuck.measure.comparison import LARGE, MOST_OF_IT, SAME_MODEL, Comparison
 from unstuck.ranking import finding_of, is_by_evidence
-from unstuck.report import Finding, Outcome, Status
+from unstuck.report import Branch, Finding, Outcome, Status
 from unstuck.rule import Aim, Rule
 from unstuck.trials import Tried, apply_remedy, trial
 
@@ -149,7 +149,7 @@ def _is_beside_the_point(rule: Rule, comparison: Comparison) -> bool:
     """Whether the rule blames optimisation although the same model, optimised robustly, goes no lower."""
     copy = comparison.best(SAME_MODEL)
     return (
-        rule.code.startswith("OPT")
+        rule.branch is Branch.OPTIMISATION
         and copy is not None
         and comparison.training_is_large
         and copy.shortfall < LARGE.value

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
-from unstuck.report import Applies, Outcome
+from unstuck.report import FAMILY_BRANCH, Applies, Branch, Outcome
 from unstuck.setup import Setup
 
 
@@ -70,6 +70,9 @@ class Rule:
         explained_by: Codes of causes of which this is a mere consequence where both are found.
         evidence_suffices: Whether the verdict is proof enough where the remedy cannot be tried: a property of the
             data or the program that was measured itself.
+        is_cure_all: Whether the remedy changes how the network learns, as normalisation does, and so mends much that
+            the rule does not name: no quick proof.
+        module: Where it is; filled in when it is loaded.
     """
 
     code: str
@@ -80,12 +83,13 @@ class Rule:
     aim: Aim = Aim.TRAINING
     explained_by: tuple[str, ...] = ()
     evidence_suffices: bool = False
+    is_cure_all: bool = False
     module: str = ""
 
     @property
-    def is_cure_all(self) -> bool:
-        """Whether the remedy changes how the network learns, as normalisation does: it mends much that it names not."""
-        return self.code.startswith("OPT") and self.remedy.applies is not Applies.SAFE
+    def branch(self) -> Branch | None:
+        """The branch of the guide that it blames, by the family of its code; None for a family that is unknown."""
+        return FAMILY_BRANCH.get(self.code[:3])
 
     @property
     def name(self) -> str:

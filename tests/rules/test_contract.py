@@ -24,8 +24,8 @@ from unstuck.examine import Examination, requests
 from unstuck.measure.preparation import Allowance
 from unstuck.measure.protocol import Unmeasured
 from unstuck.quantity import Threshold
-from unstuck.report import Outcome, Status, Verdict
-from unstuck.rule import Case, Rule
+from unstuck.report import Applies, Outcome, Status, Verdict
+from unstuck.rule import Aim, Case, Rule
 from unstuck.rules import FAMILIES, load, rank
 from unstuck.setup import Setup
 
@@ -60,6 +60,12 @@ def test_codes_and_names_are_unique_and_in_the_order_of_the_guide() -> None:
     assert codes == sorted(codes, key=rank)
     assert all(rule.code[:3] in FAMILIES for rule in RULES)
     assert [entry.code for entry in catalogue.entries()] == codes
+
+
+def test_a_cure_all_lowers_the_training_loss_and_is_never_applied_unasked() -> None:
+    cure_alls = [rule for rule in RULES if rule.is_cure_all]
+    assert cure_alls
+    assert all(rule.aim is Aim.TRAINING and rule.remedy.applies is not Applies.SAFE for rule in cure_alls)
 
 
 @every_rule

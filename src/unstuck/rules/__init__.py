@@ -13,9 +13,10 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Final
 
+from unstuck.report import FAMILY_BRANCH
 from unstuck.rule import Rule
 
-FAMILIES: Final = ("SET", "DAT", "OPT", "CAP", "GEN", "MIS")
+FAMILIES: Final = tuple(FAMILY_BRANCH)
 
 
 def rank(code: str) -> tuple[int, str]:

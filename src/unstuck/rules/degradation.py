@@ -120,5 +120,6 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
+    is_cure_all=True,
     explained_by=("OPT006", "OPT007", "OPT008", "OPT010"),
 )

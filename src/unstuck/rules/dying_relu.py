@@ -175,5 +175,6 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
+    is_cure_all=True,
     explained_by=("DAT001", "OPT001", "OPT010", "OPT011"),
 )

@@ -204,5 +204,6 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
+    is_cure_all=True,
     explained_by=("DAT001", "OPT008", "OPT011"),
 )

@@ -223,5 +223,6 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
+    is_cure_all=True,
     explained_by=("SET003", "DAT001", "DAT002", "DAT003", "OPT001", "OPT007", "OPT010"),
 )

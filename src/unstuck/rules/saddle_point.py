@@ -173,5 +173,6 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
+    is_cure_all=True,
     explained_by=("DAT001", "OPT005", "OPT010", "OPT011"),
 )
