@@ -10,10 +10,8 @@ from torch import Tensor, nn
 from tests.edits.patients import PATIENTS, classes_setup, labels, vectors
 from unstuck import patients
 from unstuck.edits.augmentation import (
-    COPIES,
     with_flipped_images,
     with_jitter,
-    with_mixed_samples,
     with_noisy_inputs,
     with_shifted_inputs,
 )
@@ -29,6 +27,7 @@ from unstuck.edits.averaging import (
 )
 from unstuck.edits.dropped_weights import with_dropped_weights
 from unstuck.edits.fewer_features import with_fewer_features
+from unstuck.edits.mixing import COPIES, with_mixed_samples
 from unstuck.edits.penalties import with_penalty
 from unstuck.edits.smoothing import with_smoothed_labels
 from unstuck.edits.widening import thinned

@@ -11,13 +11,13 @@ from typing import Final, final
 from unstuck.edits.augmentation import (
     with_flipped_images,
     with_jitter,
-    with_mixed_samples,
     with_noisy_inputs,
     with_shifted_inputs,
 )
 from unstuck.edits.averaging import as_committee, with_averaged_weights
 from unstuck.edits.dropped_weights import with_dropped_weights
 from unstuck.edits.fewer_features import with_fewer_features
+from unstuck.edits.mixing import with_mixed_samples
 from unstuck.edits.normalisation import insert_normalisation
 from unstuck.edits.penalties import with_penalty
 from unstuck.edits.regularisation import with_dropout, with_weight_decay
