@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from unstuck.edits.activations import hidden_calls
-from unstuck.edits.initialisation import draw_for_activations, sound_deviation
 from unstuck.edits.structure import Layer, structure_of
 from unstuck.edits.tracing import trace
+from unstuck.edits.weights import draw_for_activations, sound_deviation
 from unstuck.errors import UnstuckError
 from unstuck.measure.layer_reading import MOSTLY, ActivationSeen, LayerSeen, Reading, read
 from unstuck.measure.preparation import Prepared, Trained
