@@ -16,7 +16,8 @@ from unstuck.measure.comparison import Comparison
 from unstuck.measure.history import History
 from unstuck.measure.preparation import Allowance, Prepared
 from unstuck.measure.protocol import NotMeasurable
-from unstuck.measure.range_test import RangeTest, RatePoint, range_test
+from unstuck.measure.range_test import RangeTest, range_test
+from unstuck.measure.rate_runs import RatePoint
 from unstuck.setup import OptimizerRecipe, Setup
 from unstuck.setup.randomness import isolated
 from unstuck.stats import paired_interval
