@@ -13,19 +13,18 @@ from hypothesis import strategies as st
 from tests.tiny import comparison, scores, split
 from unstuck.measure.best_constant import BestConstant
 from unstuck.measure.comparison import (
-    FURTHEST,
     LARGER_MODEL,
     OTHER_LEARNER,
     SAME_MODEL,
     Comparison,
     LearnerComparison,
-    shortfall,
 )
 from unstuck.measure.gap import gap
 from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.references import Reference, References
 from unstuck.measure.scores import FinalScores, Scores, SplitScore
+from unstuck.measure.shortfall import FURTHEST, shortfall
 from unstuck.measure.task import Kind, Task
 
 

@@ -16,7 +16,10 @@ from unstuck.measure.enlarged_copy import EnlargedCopy
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.references import References
 from unstuck.measure.robust_copy import RobustCopy
-from unstuck.measure.scores import FinalScores, Scores, SplitScore
+from unstuck.measure.scores import FinalScores, Scores
+from unstuck.measure.shortfall import Comparator as Comparator
+from unstuck.measure.shortfall import comparator_on_error, comparator_on_loss, or_zero
+from unstuck.measure.shortfall import shortfall as shortfall
 from unstuck.measure.task import OF_CLASSES, OF_YES_OR_NO, Task
 from unstuck.quantity import Threshold
 
@@ -32,39 +35,9 @@ MOST_OF_IT: Final = Threshold(
     "majority: the copy explains more of the shortfall than everything else together",
 )
 
-FURTHEST: Final = 2.0
-"""Shortfalls are capped here: a run that has diverged is as bad at twice the span as at a thousand times."""
-
 SAME_MODEL: Final = "same model"
 OTHER_LEARNER: Final = "other learner"
 LARGER_MODEL: Final = "larger model"
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Comparator:
-    """Something that the run is compared with.
-
-    Attributes:
-        name: Such as "the same model, robustly trained".
-        kind: SAME_MODEL, OTHER_LEARNER or LARGER_MODEL.
-        scale: "loss" or "error": what the four numbers below are.
-        training: Its number on the training split.
-        held_out: Its number on the held-out part.
-        shortfall: Share of the way from the best constant to this comparator that the run as given falls short
-            of, the smaller of the two splits.
-        low: Lower end of the interval of `shortfall`.
-        high: Upper end.
-    """
-
-    name: str
-    kind: str
-    scale: str
-    training: float
-    held_out: float
-    shortfall: float
-    low: float
-    high: float
 
 
 @final
@@ -119,6 +92,11 @@ class Comparison:
         """The comparator that the run falls most short of, of one kind or of all."""
         wanted = [comparator for comparator in self.comparators if kind in (None, comparator.kind)]
         return max(wanted, key=lambda comparator: comparator.shortfall, default=None)
+
+    @property
+    def constants(self) -> tuple[float, float]:
+        """Loss of the best constant prediction on the training split and on the held-out part."""
+        return self.constant_training, self.constant_held_out
 
     @property
     def shortfall(self) -> float:
@@ -201,7 +179,7 @@ class LearnerComparison:
         """Compare; with the best constant alone where that settles it."""
         given = final_scores.scores
         base = Comparison(constant.training_loss, constant.held_out_loss, constant.test_loss, given, ())
-        left = max(_ratio(given.training.loss, base.constant_training), _known(given.training.error))
+        left = max(_ratio(given.training.loss, base.constant_training), or_zero(given.training.error))
         if left < LARGE.value:
             why = f"the training loss is {left:.1%} of the best constant's: nothing can go lower by as much as matters"
             return cls(replace(base, settled=why))
@@ -228,25 +206,6 @@ def _has_no_floor(task: Task, given: Scores) -> bool:
     return task.output_form in (*OF_CLASSES, *OF_YES_OR_NO) and given.training.loss < 0.0
 
 
-def shortfall(given: float, reached: float, constant: float) -> float:
-    """Share of the way from `constant` down to `reached` that `given` falls short of.
-
-    Args:
-        given: Loss of the run as given.
-        reached: Loss of the comparator.
-        constant: Loss of the best constant prediction.
-
-    Returns:
-        0 where `given` is as low as `reached`; 1 where it is no better than the constant; capped at 2.
-    """
-    span = constant - reached
-    if not math.isfinite(given):
-        given = constant + max(span, 0.0)
-    if not 1e-12 < span < math.inf or not math.isfinite(reached):
-        return 0.0
-    return min(FURTHEST, (given - reached) / span)
-
-
 def _is_beaten(compared: Comparison) -> bool:
     """Whether other learners go lower than the same model does even when trained robustly."""
     same, other = compared.best(SAME_MODEL), compared.best(OTHER_LEARNER)
@@ -262,15 +221,20 @@ def _learners(base: Comparison, references: Callable[[], References]) -> Iterato
         return
     for reference in measured.references:
         if reference.training_loss is not None and reference.held_out_loss is not None:
-            yield _on_loss(
-                base,
+            yield comparator_on_loss(
+                base.given,
+                base.constants,
                 reference.name,
                 OTHER_LEARNER,
                 reference.training_loss,
                 reference.held_out_loss,
                 reference.held_out_standard_error,
             )
-        yield from _on_error(base, reference.name, OTHER_LEARNER, reference.training_error, reference.held_out_error)
+        by_error = comparator_on_error(
+            base.given, reference.name, OTHER_LEARNER, reference.training_error, reference.held_out_error
+        )
+        if by_error is not None:
+            yield by_error
 
 
 def _copy(
@@ -283,53 +247,14 @@ def _copy(
     scores = found.scores
     if isinstance(found, EnlargedCopy) and found.how:
         name = f"{name} ({found.how})"
-    yield _on_loss(base, name, kind, scores.training.loss, scores.held_out.loss, scores.held_out.standard_error)
-    yield from _on_error(base, name, kind, scores.training.error, scores.held_out.error)
-
-
-def _on_loss(
-    base: Comparison, name: str, kind: str, training: float, held_out: float, standard_error: float | None
-) -> Comparator:
-    given = base.given
-    on_training = shortfall(given.training.loss, training, base.constant_training)
-    on_held_out = shortfall(given.held_out.loss, held_out, base.constant_held_out)
-    span = max(base.constant_held_out - held_out, 1e-12)
-    # Worse than a constant on its own training data is a failure, however much its loss scatters over batches.
-    scatter = 0.0 if given.training.loss > base.constant_training else _known(given.held_out.standard_error)
-    noise = math.hypot(scatter, _known(standard_error)) / span
-    if min(on_training, on_held_out) >= FURTHEST:  # capped; the noise is to be held against the distance itself
-        noise = min(noise, FURTHEST * noise * span / max(given.held_out.loss - held_out, 1e-12))
-    return _comparator(name, kind, "loss", training, held_out, min(on_training, on_held_out), noise)
-
-
-def _on_error(
-    base: Comparison, name: str, kind: str, training: float | None, held_out: float | None
-) -> Iterator[Comparator]:
-    if training is None or held_out is None or math.isnan(training + held_out):
-        return
-    given = base.given
-    if math.isnan(given.training.error + given.held_out.error):
-        return
-    least = min(shortfall(given.training.error, training, 1.0), shortfall(given.held_out.error, held_out, 1.0))
-    # The binomial standard error of a difference of two shares on the same samples, at its widest.
-    noise = math.sqrt(2.0 * _spread(given.held_out, held_out) / max(1, given.held_out.samples))
-    yield _comparator(name, kind, "error", training, held_out, least, noise)
-
-
-def _spread(given: SplitScore, reached: float) -> float:
-    share = min(1.0, max(given.error, reached, 1.0 / max(1, given.samples)))
-    return share * (1.0 - share) if share < 0.5 else 0.25
-
-
-def _comparator(
-    name: str, kind: str, scale: str, training: float, held_out: float, least: float, noise: float
-) -> Comparator:
-    return Comparator(name, kind, scale, training, held_out, least, least - 2.0 * noise, least + 2.0 * noise)
+    training, held_out = scores.training, scores.held_out
+    yield comparator_on_loss(
+        base.given, base.constants, name, kind, training.loss, held_out.loss, held_out.standard_error
+    )
+    by_error = comparator_on_error(base.given, name, kind, training.error, held_out.error)
+    if by_error is not None:
+        yield by_error
 
 
 def _ratio(value: float, whole: float) -> float:
     return value / whole if whole > 0.0 and value >= 0.0 and math.isfinite(value) else 1.0
-
-
-def _known(value: float | None) -> float:
-    return 0.0 if value is None or math.isnan(value) else value
