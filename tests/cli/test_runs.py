@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from unstuck.cli import main
-from unstuck.recorded import judge_record, run_of
+from unstuck.recorded import judge_record
+from unstuck.recorded_run import run_of
 from unstuck.recording import LayerEntry, RecordWriter, open_record
 
 COLUMNS = tuple(
