@@ -25,8 +25,6 @@ STATUS: Final = """\
 Exit status: the script's own, whatever is found; 0 where it was ended by
 --steps or --minutes, 2 where there is no such script."""
 
-NO_SCRIPT: Final = 2
-
 
 def add(commands: Any) -> argparse.ArgumentParser:
     """Add the command to the parser.
