@@ -7,9 +7,9 @@ nothing then lies outside it, and a rule stays undecided.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Final, final
 
 from unstuck.quantity import Interval
 
@@ -77,58 +77,6 @@ def paired_interval(before: Values, after: Values, confidence: float = 0.95) -> 
         The interval; below 0 where `after` is lower.
     """
     return mean_interval([new - old for old, new in zip(before, after, strict=True)], confidence)
-
-
-def bootstrap_interval(
-    values: Values,
-    statistic: Callable[..., Any],
-    confidence: float = 0.95,
-    resamples: int = 999,
-    seed: int = 0,
-) -> Interval:
-    """Interval of a statistic by resampling.
-
-    Efron, "Better bootstrap confidence intervals", JASA 82 (1987): bias-corrected and accelerated (BCa).
-    Where the correction does not exist (all resamples alike, or beyond one side), the percentile interval
-    takes its place.
-
-    Args:
-        values: A sample, shape `[N]`.
-        statistic: Array of shape `[N]` to a number; with an `axis` argument, as NumPy's own, it is much
-            quicker.
-        confidence: Share of such intervals that hold the true value.
-        resamples: How many samples are drawn with replacement.
-        seed: Seeds the draws.
-
-    Returns:
-        The interval; infinite for fewer than two values.
-    """
-    if len(values) < 2 or not _usable(values):
-        return UNBOUNDED
-    import warnings
-
-    import numpy as np
-    from scipy import stats
-
-    data = np.asarray(values, dtype=float)
-    if bool((data == data[0]).all()):
-        value = float(statistic(data))
-        return Interval(value, value)
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            found = stats.bootstrap(
-                (data,),
-                statistic,
-                confidence_level=confidence,
-                n_resamples=resamples,
-                method=method,
-                random_state=np.random.default_rng(seed),
-            ).confidence_interval
-        low, high = float(found.low), float(found.high)
-        if math.isfinite(low) and math.isfinite(high) and low <= high:
-            return Interval(low, high)
-    return UNBOUNDED
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> Interval:

@@ -22,7 +22,6 @@ from unstuck.edits.averaging import (
     Committee,
     as_committee,
     joined,
-    rank_mean,
     with_averaged_weights,
 )
 from unstuck.edits.dropped_weights import with_dropped_weights
@@ -176,12 +175,6 @@ def test_ways_to_join_answers() -> None:
     torch.testing.assert_close(joined([one, two, two], VOTE).exp().sum(1), torch.ones(1))
     with pytest.raises(ValueError, match="how must be"):
         joined([one], "loudest")
-
-
-def test_rank_mean_knows_no_scale() -> None:
-    scores = torch.tensor([[0.1, 300.0], [0.2, 100.0], [0.9, 200.0]])
-    assert rank_mean(scores).argsort().tolist() in ([1, 0, 2], [0, 1, 2])
-    torch.testing.assert_close(rank_mean(scores), rank_mean(scores * torch.tensor([50.0, 0.1])))
 
 
 def test_smoothing_spreads_a_share_of_each_label_and_keeps_the_yardstick() -> None:

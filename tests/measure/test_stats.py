@@ -32,7 +32,6 @@ def test_mean_interval_is_the_textbook_t_interval(values: list[float]) -> None:
 def test_what_cannot_be_estimated_is_unbounded(values: list[float]) -> None:
     everything = Interval(-math.inf, math.inf)
     assert stats.mean_interval(values) == everything
-    assert stats.bootstrap_interval(values, np.mean) == everything
     assert stats.trend(values).interval == everything
 
 
@@ -42,7 +41,6 @@ def test_total_and_ordered_on_anything(values: list[float]) -> None:
     for interval in (
         stats.mean_interval(values),
         stats.paired_interval(values, values[::-1]),
-        stats.bootstrap_interval(values, np.mean, resamples=30),
         stats.trend(values).interval,
     ):
         assert interval.low <= interval.high or math.isnan(interval.low)
@@ -62,27 +60,6 @@ def test_mean_interval_covers_as_often_as_it_says() -> None:
     generator = np.random.default_rng(1)
     hits = sum(2.0 in stats.mean_interval(generator.normal(2.0, 3.0, 4).tolist()) for _ in range(2000))
     assert 0.935 < hits / 2000 < 0.965
-
-
-def test_bootstrap_is_repeatable_and_covers() -> None:
-    generator = np.random.default_rng(2)
-    sample = generator.exponential(1.0, 40).tolist()
-    first = stats.bootstrap_interval(sample, np.median)
-    np.random.seed(0)
-    state = np.random.get_state()[1].copy()
-    assert stats.bootstrap_interval(sample, np.median) == first
-    assert (np.random.get_state()[1] == state).all()
-    hits = 0
-    for _ in range(150):
-        drawn = generator.exponential(1.0, 40).tolist()
-        hits += 1.0 in stats.bootstrap_interval(drawn, np.mean, resamples=199)
-    assert hits / 150 > 0.87  # its nominal 95 % is reached only for larger samples (Efron 1987, table 1)
-
-
-def test_bootstrap_takes_the_percentiles_where_the_correction_does_not_exist() -> None:
-    found = stats.bootstrap_interval([0.0] * 30 + [1.0], np.max, resamples=99)
-    assert 0.0 <= found.low <= found.high <= 1.0
-    assert stats.bootstrap_interval([2.0, 2.0, 2.0], np.mean) == Interval(2.0, 2.0)
 
 
 @given(st.integers(0, 300), st.integers(1, 300))

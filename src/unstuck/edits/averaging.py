@@ -196,18 +196,3 @@ def joined(outputs: Sequence[Tensor], how: str) -> Tensor:
         votes = nn.functional.one_hot(stacked.argmax(2), classes).movedim(-1, 2).sum(0) + 0.5
         return (votes / votes.sum(1, keepdim=True)).to(stacked.dtype).log()
     raise ValueError(f"how must be {MEAN!r}, {CHANCES!r} or {VOTE!r}; got {how!r}")
-
-
-def rank_mean(scores: Tensor) -> Tensor:
-    """Mean rank of each sample over networks whose scores are of different scales.
-
-    Args:
-        scores: One column a network, larger for more, shape `[N, K]`.
-
-    Returns:
-        Shape `[N]`, in (0, 1); samples of equal score share their rank.
-    """
-    ordered = scores.sort(0).values
-    below = torch.searchsorted(ordered.T.contiguous(), scores.T.contiguous()).T
-    up_to = torch.searchsorted(ordered.T.contiguous(), scores.T.contiguous(), right=True).T
-    return ((below + up_to).double() / (2.0 * len(scores))).mean(1)

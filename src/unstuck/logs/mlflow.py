@@ -19,7 +19,6 @@ INFINITE: Final = 1.7976931348623157e308
 """What MLflow keeps in its database in the place of infinity."""
 
 SYSTEM: Final = "system/"
-NOT_TOLD: Final = frozenset({"log_model_allow_list", "log_model_metadata"})
 
 
 def is_run_folder(path: Path) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor
 from unstuck import candidate_log
 from unstuck.measure.fingerprint import fingerprint
 from unstuck.measure.preparation import Trained
-from unstuck.measure.protocol import NotMeasurable, Unmeasured
+from unstuck.measure.protocol import NotMeasurable
 from unstuck.measure.sample_scores import sample_scores
 from unstuck.measure.task import Kind, Task
 from unstuck.setup import Data, Setup
@@ -121,11 +121,6 @@ class CandidatesTried:
                 "`Setup.of`, or choose with `unstuck select`, which counts them"
             )
         return cls(len(known.candidates), f"the log {candidate_log.DEFAULT}")
-
-
-def known_candidates(tried: CandidatesTried | Unmeasured) -> int:
-    """The number of candidates, 1 where it is not known."""
-    return 1 if isinstance(tried, Unmeasured) else max(1, tried.candidates)
 
 
 def _targets(setup: Setup, data: Data) -> Any:

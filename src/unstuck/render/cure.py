@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from unstuck.render import plot
 from unstuck.render.cause import diff, gained, title
@@ -11,11 +11,8 @@ from unstuck.render.figures import number
 from unstuck.render.guide import branch_style
 from unstuck.render.lines import EMPTY, Line, Span, clean, line, wrap
 from unstuck.render.page import INDENT, command_lines
-from unstuck.render.text import WIDTH, plain_lines, print_lines, width_of
+from unstuck.render.text import WIDTH, plain_lines
 from unstuck.report import Branch, Curve, Report
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 class CureRecord(Protocol):
@@ -109,13 +106,3 @@ def plain_cure(cure: CureRecord, width: int = WIDTH) -> str:
         Text that ends in a line break.
     """
     return plain_lines(cure_page(cure, width))
-
-
-def print_cure(cure: CureRecord, console: Console) -> None:
-    """Print a cure on a console, in colour where it has colours.
-
-    Args:
-        cure: What `treat` returned.
-        console: Where to print.
-    """
-    print_lines(cure_page(cure, width_of(console)), console)
