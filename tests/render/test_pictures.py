@@ -16,7 +16,7 @@ from tests.render.strategies import reports
 from unstuck.render.html import embedded, framed, to_html
 from unstuck.render.html.view import SHOWS
 from unstuck.render.pictures import PICTURES, picture, pictures
-from unstuck.render.pictures.curves import MOST_POINTS
+from unstuck.render.pictures.lines import MOST_POINTS
 from unstuck.render.pictures.picture import Picture
 from unstuck.report import Curve, Report
 

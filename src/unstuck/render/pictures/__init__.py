@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from unstuck.render.pictures import curves, layers, samples, standing, surface, tried
+from unstuck.render.pictures import curves, depth, inputs, labels, layers, standing, steps, surface, trial, tried
 from unstuck.render.pictures.picture import Picture
 from unstuck.report import Report
 
 
 def _trial(report: Report) -> Picture | None:
-    trial = None if report.cause is None else report.cause.trial
-    return None if trial is None else curves.trial_curves(trial)
+    made = None if report.cause is None else report.cause.trial
+    return None if made is None else trial.trial_curves(made)
 
 
 def _seeds(report: Report) -> Picture | None:
-    trial = None if report.cause is None else report.cause.trial
-    return None if trial is None else curves.trial_seeds(trial)
+    made = None if report.cause is None else report.cause.trial
+    return None if made is None else trial.trial_seeds(made)
 
 
 PICTURES: Final[Mapping[str, Callable[[Report], Picture | None]]] = {
@@ -31,26 +31,26 @@ PICTURES: Final[Mapping[str, Callable[[Report], Picture | None]]] = {
     "trial": _trial,
     "seeds": _seeds,
     "trials": tried.trials,
-    "range-test": surface.range_test,
-    "optimizers": surface.optimizers,
+    "range-test": steps.range_test,
+    "optimizers": steps.optimizers,
     "eigenvalues": surface.eigenvalues,
     "escape": surface.escape,
-    "batch-noise": surface.batch_noise,
+    "batch-noise": steps.batch_noise,
     "layer-gradients": layers.gradients,
     "layer-updates": layers.updates,
     "layer-zeros": layers.zeros,
     "layer-outputs": layers.signals,
-    "depth-signal": layers.depth,
-    "depth-gradient": layers.backward_depth,
-    "units": layers.units,
+    "depth-signal": depth.depth,
+    "depth-gradient": depth.backward_depth,
+    "units": depth.units,
     "gradient-norms": curves.gradient_norms,
     "rates": curves.rates,
-    "two-sample": samples.two_sample,
-    "feature-shift": samples.feature_shift,
-    "feature-scales": samples.feature_scales,
-    "label-noise": samples.label_noise,
-    "recall": samples.recall,
-    "initial-outputs": samples.initial_outputs,
+    "two-sample": inputs.two_sample,
+    "feature-shift": inputs.feature_shift,
+    "feature-scales": inputs.feature_scales,
+    "label-noise": labels.label_noise,
+    "recall": labels.recall,
+    "initial-outputs": labels.initial_outputs,
 }
 """Name → what draws it."""
 

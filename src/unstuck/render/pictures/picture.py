@@ -126,6 +126,20 @@ def single(mark: Spec, **more: Any) -> Spec:
     return {"$schema": SCHEMA, "width": WIDTH, "height": HEIGHT, "mark": mark, **more}
 
 
+def legend(field: str, *pairs: tuple[str, str]) -> Spec:
+    """Colours with their names above the picture.
+
+    Args:
+        field: What the colours stand for.
+        pairs: Each name with its colour.
+
+    Returns:
+        The encoding of the colour.
+    """
+    scale = {"domain": [name for name, _ in pairs], "range": [colour for _, colour in pairs]}
+    return {"field": field, "type": "nominal", "title": None, "legend": {"orient": "top"}, "scale": scale}
+
+
 def shown(field: str, title: str, kind: str = "quantitative", form: str = ".3~g") -> Spec:
     """One line of a tooltip."""
     line: Spec = {"field": field, "title": title, "type": kind}

@@ -1,4 +1,4 @@
-"""The data: classes, labels, features, and what tells the test data apart."""
+"""The inputs: scales of the features, and what tells the test data apart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, Final
 from unstuck.render.figures import number as written
 from unstuck.render.pictures.picture import (
     INK,
-    NEUTRAL,
     SICK,
     WELL,
     Picture,
@@ -26,117 +25,7 @@ from unstuck.render.pictures.picture import (
 )
 from unstuck.report import Report
 
-MOST_CLASSES: Final = 40
 MOST_FEATURES: Final = 60
-MOST_SUSPECTS: Final = 60
-
-
-def recall(report: Report) -> Picture | None:
-    """Share of each class that the run as given answers rightly, on training and on held-out samples.
-
-    Args:
-        report: Its chart holds the recall of each class.
-
-    Returns:
-        The picture; None for other tasks.
-    """
-    rows: list[Row] = []
-    for split, key in (("training", "training"), ("held-out", "held_out")):
-        for one in records(within(report.chart, "ClassRecall", key))[:MOST_CLASSES]:
-            count, found = number(one.get("count")), number(one.get("found"))
-            if count > 0 and math.isfinite(found):
-                name = f"class {word(one.get('number'))}"
-                rows.append({"at": name, "split": split, "value": found / count, "count": count})
-    names = list(dict.fromkeys(row["at"] for row in rows))
-    if len(names) < 2:
-        return None
-    spec = single(
-        {"type": "point", "filled": True, "size": 70, "opacity": 0.9},
-        height=max(80, 18 * len(names)),
-        data={"values": rows},
-        encoding={
-            "y": {"field": "at", "type": "nominal", "sort": None, "title": None, "axis": {"grid": True}},
-            "x": {
-                "field": "value",
-                "type": "quantitative",
-                "title": "share answered rightly",
-                "scale": {"domain": [0, 1]},
-                "axis": {"format": ".0%", "tickCount": 5},
-            },
-            "color": _splits("split", ("training", SICK), ("held-out", WELL)),
-            "tooltip": [
-                shown("at", "", "nominal"),
-                shown("split", "data", "nominal"),
-                shown("value", "right", form=".1%"),
-                shown("count", "samples", form="d"),
-            ],
-        },
-    )
-    worst = min(rows, key=lambda row: row["value"])
-    right = f"{100 * worst['value']:.0f} % of {worst['count']:.0f} {worst['split']} samples right"
-    caption = f"Each class, the rarest first; the worst is {worst['at']} with {right}."
-    table = tuple((row["at"], row["split"], row["value"], row["count"]) for row in rows)
-    return Picture("recall", "Right answers by class", caption, spec, ("class", "data", "right", "samples"), table)
-
-
-def _splits(field: str, *pairs: tuple[str, str]) -> Spec:
-    scale = {"domain": [name for name, _ in pairs], "range": [colour for _, colour in pairs]}
-    return {"field": field, "type": "nominal", "title": None, "legend": {"orient": "top"}, "scale": scale}
-
-
-def label_noise(report: Report) -> Picture | None:
-    """How many of the surest answers of another learner contradict the label, and which samples are suspected.
-
-    Args:
-        report: Its chart holds the out-of-fold answers (Northcutt, Jiang & Chuang, 2021).
-
-    Returns:
-        The picture; None where they were not asked for.
-    """
-    noise = within(report.chart, "LabelNoise")
-    samples, surest, wrong = (number(within(noise, key)) for key in ("samples", "surest", "surest_wrong"))
-    accuracy = number(within(noise, "accuracy"))
-    if not (samples > 0 and surest > 0) or math.isnan(wrong) or not math.isfinite(accuracy):
-        return None
-    suspects = numbers(within(noise, "suspects"))
-    agree, against = "agrees with the label", "contradicts it"
-    rows: list[Row] = []
-    for name, count, share in (("all samples", samples, accuracy), ("its surest third", surest, 1 - wrong / surest)):
-        rows.append({"at": name, "what": agree, "value": share, "count": share * count})
-        rows.append({"at": name, "what": against, "value": 1 - share, "count": (1 - share) * count})
-    spec = single(
-        {"type": "bar"},
-        height=80,
-        data={"values": rows},
-        encoding={
-            "y": {"field": "at", "type": "nominal", "sort": None, "title": None},
-            "x": {
-                "field": "value",
-                "type": "quantitative",
-                "stack": "zero",
-                "title": "share of the samples",
-                "axis": {"format": ".0%", "tickCount": 5},
-            },
-            "color": _splits("what", (agree, WELL), (against, SICK)),
-            "order": {"field": "what", "type": "ordinal", "sort": "ascending"},
-            "tooltip": [
-                shown("at", "", "nominal"),
-                shown("what", "", "nominal"),
-                shown("value", "share", form=".1%"),
-                shown("count", "samples", form=".0f"),
-            ],
-        },
-    )
-    learner = word(within(noise, "learner"))
-    contradict = f"{wrong:.0f} of its {surest:.0f} surest answers contradict the label"
-    caption = f"What {learner}, which has not seen a sample, answers: {contradict}"
-    caption += f"; {len(suspects)} labels are suspected, the surest of them in the table" if suspects else ""
-    table = tuple(
-        (f"training sample {suspect:.0f}", place) for place, suspect in enumerate(suspects[:MOST_SUSPECTS], 1)
-    )
-    return Picture(
-        "label-noise", "Labels that are contradicted", f"{caption}.", spec, ("suspected label", "rank"), table
-    )
 
 
 def _columns(report: Report, split: str) -> list[Any]:
@@ -325,48 +214,3 @@ def two_sample(report: Report) -> Picture | None:
         ("test inputs", "area", "low", "high"),
         table,
     )
-
-
-def initial_outputs(report: Report) -> Picture | None:
-    """What each output is at the start on average, beside what the best constant prediction would have it be.
-
-    Args:
-        report: Its chart holds the initial loss.
-
-    Returns:
-        The picture; None where the outputs are not known one by one.
-    """
-    initial = within(report.chart, "InitialLoss")
-    means, wanted = numbers(within(initial, "mean")), numbers(within(initial, "wanted"))
-    rows: list[Row] = []
-    for run, values in (("as given", means), ("best constant", wanted)):
-        rows += [
-            {"at": place, "run": run, "value": value} for place, value in enumerate(values) if math.isfinite(value)
-        ]
-    if len(rows) < 2 or len(means) > 200:
-        return None
-    spec = single(
-        {"type": "point", "filled": True, "size": 60, "opacity": 0.9},
-        height=180,
-        data={"values": rows},
-        encoding={
-            "x": {
-                "field": "at",
-                "type": "quantitative",
-                "title": "output by number",
-                "axis": {"format": "d", "tickMinStep": 1},
-            },
-            "y": {
-                "field": "value",
-                "type": "quantitative",
-                "title": "mean output before training",
-                "axis": {"tickCount": 5},
-            },
-            "color": _splits("run", ("as given", SICK), ("best constant", NEUTRAL)),
-            "tooltip": [shown("at", "output", form="d"), shown("run", "", "nominal"), shown("value", "mean")],
-        },
-    )
-    loss, constant = number(within(initial, "loss")), number(within(initial, "constant"))
-    caption = f"Training starts at a loss of {written(loss)}; the best constant prediction has {written(constant)}."
-    table = tuple((row["run"], row["at"], row["value"]) for row in rows)
-    return Picture("initial-outputs", "Where training starts", caption, spec, ("run", "output", "mean"), table)
