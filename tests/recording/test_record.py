@@ -119,6 +119,7 @@ def test_a_million_steps_take_less_than_50_mb(tmp_path: Path) -> None:
 
 def test_it_is_read_while_it_is_written(tmp_path: Path) -> None:
     writer = RecordWriter.create(tmp_path)
+    assert is_record(writer.path), "a running record is one before its first checkpoint"
     with open_record(writer.path) as record:
         writer.log(0, {"loss": 1.0})
         writer.flush()

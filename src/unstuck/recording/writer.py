@@ -336,15 +336,15 @@ class RecordWriter:
 def _connected(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
     try:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        if application not in (0, APPLICATION):
+            raise sqlite3.DatabaseError("it is a database of something else")
+        prepare(connection)  # before the write-ahead log, so that the file itself says from the first moment what it is
         with suppress(sqlite3.OperationalError):  # a file system without shared memory keeps the plain journal
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA wal_autocheckpoint = 2000")
         connection.execute("PRAGMA journal_size_limit = 0")
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        if application not in (0, APPLICATION):
-            raise sqlite3.DatabaseError("it is a database of something else")
-        prepare(connection)
     except BaseException:
         connection.close()
         raise
