@@ -3,6 +3,6 @@
 from unstuck.watching.live import FindingWarning as FindingWarning
 from unstuck.watching.live import TrainingStopped as TrainingStopped
 from unstuck.watching.recording import Recording as Recording
-from unstuck.watching.recording import watch as watch
+from unstuck.watching.start import watch as watch
 
 __all__ = ["FindingWarning", "Recording", "TrainingStopped", "watch"]
