@@ -1,21 +1,26 @@
 """What watching costs, side by side with `wandb.watch` and naive hooks: `python -m bench.watching`.
 
-Every contender trains a copy of the same network on the same batches. They take turns step by step, in an order drawn
-anew each round, on one thread; what a contender costs is told from the differences to the plain loop within a round,
-so that other work on the machine falls on all alike. Processor time is taken, not wall time.
-`wandb` is needed for the comparison only: pip install wandb (in an environment of its own); without it its row is left
-out. The page is written to docs/watching.md.
+Every contender trains a copy of the same network on the same batches. They take turns, each a block of steps in a
+thread of its own, in an order drawn anew each round; what a contender costs is told from the differences to the plain
+loop within a round, so that other work on the machine falls on all alike. Processor time decides, wall time is beside.
+`wandb` and `torchmortem` are needed for the comparison only: install them in an environment of its own; without them
+their rows are left out. The page is written to docs/watching.md.
 """
 
 import argparse
-import contextlib
 import gc
 import os
 import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import tracemalloc
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +28,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: one thread a proc
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("WANDB_SILENT", "true")
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
-from unstuck.watching import Recording, watch
+from unstuck.watching import FindingWarning, Recording, watch
+from unstuck.watching.cadence import SHARE
+from unstuck.watching.layers import layers_of
 
-LIMITS = {"default": (0.01, 0.03), "full": (0.08, 0.15)}
-"""Median and worst network allowed: for every step the MLP, whose steps are the shortest, is the worst."""
+BLOCK = 0.05
+"""Seconds of plain steps in a block: so short that other work on the machine falls on neighbours alike."""
 
-CADENCE = 50
-"""Steps from one look to the next of the contenders that do not choose it themselves."""
+STATISTICS = 7
+"""Series that a record keeps of each layer."""
 
 WARM_UP = 10
+PLAIN, DEFAULT = "plain", "unstuck.watch, default"
+AT_THAT_CADENCE = "at the cadence of the default"
 PAGE = Path(__file__).parent.parent / "docs" / "watching.md"
 
 
@@ -157,133 +168,272 @@ class Wandb(Contender):
         self.run.finish()
 
 
-def contenders(make: Callable[[], nn.Module], folder: Path) -> dict[str, Contender]:
-    found: dict[str, Contender] = {
-        "plain": Contender(make),
-        "plain again": Contender(make),
-        "unstuck.watch, default": Watched(make, folder, 0.01),
-        "unstuck.watch, every step": Watched(make, folder, 0.0),
-        f"naive hooks, every {CADENCE} steps": Naive(make, CADENCE),
-        "naive hooks, every step": Naive(make, 1),
-    }
-    with contextlib.suppress(ImportError):
-        found[f"wandb.watch offline, every {CADENCE} steps"] = Wandb(make, folder, CADENCE)
-        found["wandb.watch offline, every step"] = Wandb(make, folder, 1)
+class Autopsied(Contender):
+    """torchmortem, whose collectors hook the model."""
+
+    def __init__(self, make: Callable[[], nn.Module], every: int) -> None:
+        super().__init__(make)
+        from torchmortem import (  # type: ignore[import-not-found, unused-ignore]
+            Autopsy,
+            SamplingConfig,
+        )
+
+        sampling = SamplingConfig(default_interval=every, expensive_interval=max(every, 50))
+        self.autopsy = Autopsy(self.model, self.optimizer, sampling)
+        self.autopsy.attach()
+
+    def step(self, batch: Tensor, targets: Tensor) -> None:
+        self.optimizer.zero_grad()
+        loss = self.criterion(self.model(batch), targets)
+        loss.backward()
+        self.optimizer.step()
+        self.autopsy.step(loss=loss.item())
+        self.steps += 1
+
+    def close(self) -> None:
+        for collector in self.autopsy._collectors:  # without the analysis that `detach` makes
+            collector.detach()
+        self.autopsy._attached = False
+
+
+class Lane:
+    """A contender in a thread of its own, so that the processor time it takes, and measures itself, is its own."""
+
+    def __init__(self, begin: Callable[[], Contender]) -> None:
+        self.thread = ThreadPoolExecutor(1)
+        self.contender = self.thread.submit(begin).result()
+
+    def block(self, batches: list[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+        """Processor and wall seconds of some steps."""
+        return self.thread.submit(self._run, batches).result()
+
+    def _run(self, batches: list[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+        processor, wall = time.process_time(), time.perf_counter()
+        for inputs, targets in batches:
+            self.contender.step(inputs, targets)
+        return time.process_time() - processor, time.perf_counter() - wall
+
+    def close(self) -> None:
+        self.thread.submit(self.contender.close).result()
+        self.thread.shutdown()
+
+
+def rivals(make: Callable[[], nn.Module], folder: Path, cadence: int) -> dict[str, Callable[[], Contender]]:
+    """Those that can be imported, at the cadence of the default and at every step."""
+    found: dict[str, Callable[[], Contender]] = {}
+    for every, words in ((cadence, AT_THAT_CADENCE), (1, "every step")):
+        found[f"naive hooks, {words}"] = partial(Naive, make, every)
+        if find_spec("wandb") is not None:
+            found[f"wandb.watch offline, {words}"] = partial(Wandb, make, folder, every)
+        if find_spec("torchmortem") is not None:
+            found[f"torchmortem, {words}"] = partial(Autopsied, make, every)
     return found
 
 
-def raced(make: Callable[[], nn.Module], batch: Callable[[], Tensor], seconds: float) -> Iterator[tuple[str, float]]:
-    """Overhead of each contender over the plain loop, as a share."""
+@dataclass(frozen=True)
+class Raced:
+    """What one contender cost on one network.
+
+    Attributes:
+        share: Processor time over that of the plain loop, less one.
+        low: Lower end of its 95 % interval (bootstrap over the rounds).
+        high: Upper end.
+        wall: The same share of the wall time; other work on the machine is in it.
+    """
+
+    share: float
+    low: float
+    high: float
+    wall: float
+
+
+def raced(
+    make: Callable[[], nn.Module], batch: Callable[[], Tensor], seconds: float, with_rivals: bool
+) -> tuple[dict[str, Raced], dict[str, float]]:
+    """Overhead of each contender over the plain loop; and what the race was like."""
     draws = random.Random(0)
+    torch.manual_seed(1)
     with tempfile.TemporaryDirectory() as folder:
-        runners = contenders(make, Path(folder))
-        spent: dict[str, list[float]] = {name: [] for name in runners}
-        order = list(runners)
-        torch.manual_seed(1)
-        gc.disable()
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            inputs, targets = batch(), torch.randint(10, (128,))
-            targets = targets[: len(inputs)]
-            draws.shuffle(order)
-            for name in order:
-                begun = time.process_time()
-                runners[name].step(inputs, targets)
-                spent[name].append(time.process_time() - begun)
-        gc.enable()
-        for runner in runners.values():
-            runner.close()
-    plain = spent["plain"][WARM_UP:]
-    usual = statistics.median(plain)
-    for name, own in spent.items():
-        # Means, for what is rare counts; but a difference beyond several steps is the machine, not the contender.
-        extra = [min(max(a - b, -3 * usual), 3 * usual) for a, b in zip(own[WARM_UP:], plain, strict=True)]
-        yield name, statistics.fmean(extra) / usual
-    yield "steps", len(plain)
-    yield "ms", 1e3 * usual
+        place = Path(folder)
+        every: list[dict[str, Callable[[], Contender]]] = [{
+            PLAIN: partial(Contender, make),
+            "plain again": partial(Contender, make),
+            DEFAULT: partial(Watched, make, place, SHARE),
+            "unstuck.watch, every step": partial(Watched, make, place, 0.0),
+        }]  # fmt: skip
+        lanes = {name: Lane(begin) for name, begin in every[0].items()}
+        pilot = _batches(batch, 40)
+        step_seconds = lanes[PLAIN].block(pilot)[0] / len(pilot)
+        length = max(1, round(BLOCK / step_seconds))
+        until = time.perf_counter() + 0.1 * seconds
+        while time.perf_counter() < until:  # until the default has found its cadence
+            for lane in lanes.values():
+                lane.block(pilot[:length])
+        watched = lanes[DEFAULT].contender
+        assert isinstance(watched, Watched)
+        samples, steps = watched.recording._cadence.samples, watched.steps
+        ahead = round(steps / samples)
+        others = list(rivals(make, place, ahead).items()) if with_rivals else []
+        added = {name: Lane(begin) for name, begin in others}
+        for lane in added.values():
+            lane.block(pilot[:WARM_UP])
+        gc.collect()
+        gc.freeze()
+        rounds: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in (*lanes, *added)}
+        begun = time.perf_counter()
+        turn = 0
+        while time.perf_counter() - begun < seconds:
+            batches = _batches(batch, length)
+            names = [*lanes]
+            if others:  # one of them in each round: they cost most, and their figures need less care
+                names.append(others[turn % len(others)][0])
+            turn += 1
+            draws.shuffle(names)
+            spent = {name: {**lanes, **added}[name].block(batches) for name in names}
+            for name in names:
+                rounds[name].append((*spent[name], *spent[PLAIN]))
+        gc.unfreeze()
+        each = (watched.steps - steps) / max(1, watched.recording._cadence.samples - samples)
+        for lane in (*lanes.values(), *added.values()):
+            lane.close()
+    usual = statistics.median(row[2] for row in rounds[PLAIN]) / length
+    facts = {"steps": float(length * turn), "ms": 1e3 * usual, "each": each}
+    return {name: _compared(rows) for name, rows in rounds.items() if name != PLAIN}, facts
 
 
-def added_memory(make: Callable[[], nn.Module], batch: Callable[[], Tensor]) -> tuple[int, int, int]:
-    """Bytes that tensors hold at the peak of a step, plain and watched at every step; statistics that are kept."""
-    peaks = []
-    statistics_kept = 0
-    for watched in (False, True):
-        with tempfile.TemporaryDirectory() as folder:
-            contender = Watched(make, Path(folder), 0.0) if watched else Contender(make)
-            inputs = batch()
-            targets = torch.zeros(len(inputs), dtype=torch.long)
-            for _ in range(3):
-                contender.step(inputs, targets)
-            with torch.profiler.profile(
-                activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
-            ) as profile:  # fmt: skip
-                contender.step(inputs, targets)
-            changes = [
-                (event.start_ns(), event.nbytes())
-                for event in profile.profiler.kineto_results.events()
-                if event.name() == "[memory]"
-            ]
-            held = peak = 0
-            for _, change in sorted(changes):
-                held += change
-                peak = max(peak, held)
-            fixed = sum(each.nbytes for each in contender.model.parameters()) * 4  # weights, gradients, two moments
-            peaks.append(fixed + peak)
-            if isinstance(contender, Watched):
-                statistics_kept = 7 * len(contender.recording._sampler.layers.names)
-            contender.close()
-    return peaks[0], peaks[1], statistics_kept
+def _batches(batch: Callable[[], Tensor], count: int) -> list[tuple[Tensor, Tensor]]:
+    made = [batch() for _ in range(count)]
+    return [(inputs, torch.randint(10, (len(inputs),))) for inputs in made]
+
+
+def _compared(rows: list[tuple[float, float, float, float]]) -> Raced:
+    table = np.asarray(rows)
+    shares = []
+    for own, plain in ((table[:, 0], table[:, 2]), (table[:, 1], table[:, 3])):
+        usual = np.median(plain)
+        # Means, for what is rare counts; but a block that is off by several is the machine, not the contender.
+        most = 3.0 * max(usual, float(np.median(own)) - usual)
+        shares.append(np.clip(own - plain, -most, most) / usual)
+    picks = np.random.default_rng(0).integers(len(table), size=(2000, len(table)))
+    low, high = np.quantile(shares[0][picks].mean(1), (0.025, 0.975))
+    return Raced(float(shares[0].mean()), float(low), float(high), float(shares[1].mean()))
+
+
+def added_memory(make: Callable[[], nn.Module], batch: Callable[[], Tensor]) -> tuple[int, int, int, int]:
+    """Bytes at the peak of a training, plain and added by watching at every step: tensors; Python's objects; and the
+    statistics that are kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = partial(Contender, make)
+        watched = partial(Watched, make, Path(folder), 0.0)
+        inputs = batch()
+        first, second = _peak(plain, inputs), _peak(watched, inputs)
+        objects = _objects(watched, inputs) - _objects(plain, inputs)
+    layers = len(layers_of(make()).names)
+    return first, second - first, objects, STATISTICS * layers
+
+
+def _peak(begin: Callable[[], Contender], inputs: Tensor) -> int:
+    """Of a training from its very beginning: what is freed within a profile must have been made within it."""
+    targets = torch.zeros(len(inputs), dtype=torch.long)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        contender = begin()
+        for _ in range(4):
+            contender.step(inputs, targets)
+        contender.close()
+    assert profiled.profiler is not None and profiled.profiler.kineto_results is not None
+    changes = [
+        (event.start_ns(), event.nbytes())
+        for event in profiled.profiler.kineto_results.events()
+        if event.name() == "[memory]"
+    ]
+    held = peak = 0
+    for _, change in sorted(changes, key=lambda change: change[0]):
+        held += change
+        peak = max(peak, held)
+    return peak
+
+
+def _objects(begin: Callable[[], Contender], inputs: Tensor) -> int:
+    targets = torch.zeros(len(inputs), dtype=torch.long)
+    contender = begin()
+    for _ in range(4):
+        contender.step(inputs, targets)
+    tracemalloc.start()
+    for _ in range(20):
+        contender.step(inputs, targets)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    contender.close()
+    return peak
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0, help="for each network (default: 60)")
+    parser.add_argument("--seconds", type=float, default=90.0, help="for each network (default: 90)")
+    parser.add_argument("--only", default="", help="networks whose names contain this")
+    parser.add_argument("--no-rivals", action="store_true", help="leave the others out")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    table: dict[str, dict[str, float]] = {}
+    warnings.simplefilter("ignore", FindingWarning)  # of random labels nothing can be learnt
+    table: dict[str, dict[str, Raced]] = {}
+    facts: dict[str, dict[str, float]] = {}
     memory: list[str] = []
     for name, (make, batch) in NETWORKS.items():
-        for contender, value in raced(make, batch, options.seconds):
+        if options.only not in name:
+            continue
+        found, facts[name] = raced(make, batch, options.seconds, not options.no_rivals)
+        print(name, {key: round(value, 3) for key, value in facts[name].items()}, flush=True)
+        for contender, value in found.items():
             table.setdefault(contender, {})[name] = value
-        plain, watched, kept = added_memory(make, batch)
+            print(f"  {contender}: {value.share:.2%} ({value.low:.2%} to {value.high:.2%}), wall {value.wall:.2%}",
+                  flush=True)  # fmt: skip
+        plain, tensors, objects, kept = added_memory(make, batch)
         allowed = plain // 100 + 200 * kept
-        memory.append(f"| {name} | {plain / 1e6:.2f} MB | {(watched - plain) / 1e3:.1f} kB | {allowed / 1e3:.1f} kB |")
-        print(name, {each: round(row[name], 4) for each, row in table.items()}, memory[-1], flush=True)
-    page = written(table, memory)
-    print(page)
+        memory.append(
+            f"| {name} | {plain / 1e6:.2f} MB | {tensors / 1e3:.1f} kB | {objects / 1e3:.1f} kB "
+            f"| {allowed / 1e3:.1f} kB |"
+        )
+        print(memory[-1], flush=True)
     if options.write:
-        PAGE.write_text(page, encoding="utf-8")
+        PAGE.write_text(written(table, facts, memory, os.getloadavg()[0]), encoding="utf-8")
 
 
-def written(table: dict[str, dict[str, float]], memory: list[str]) -> str:
+def written(
+    table: dict[str, dict[str, Raced]], facts: dict[str, dict[str, float]], memory: list[str], load: float
+) -> str:
     """The page."""
-    names, plain_ms = list(NETWORKS), table["ms"]
+    names = list(facts)
     lines = [
         "# What watching costs",
         "",
         "Written by `python -m bench.watching --write`: do not edit. Processor time on one thread, torch "
-        f"{torch.__version__}; the contenders take turns step by step, so that other work on the machine falls on all "
-        "alike. `plain again` is the plain loop a second time: what chance makes.",
+        f"{torch.__version__}, with its 95 % interval, and in brackets the wall time; {os.cpu_count()} cores, load "
+        f"{load:.1f}. The contenders take turns, a block of steps each in an order drawn anew, so that other work on "
+        "the machine falls on all alike. `plain again` is the plain loop a second time: what chance makes.",
         "",
         f"| overhead over the plain loop | {' | '.join(names)} |",
         f"|---|{'---|' * len(names)}",
     ]
     for contender, row in table.items():
-        if contender not in {"plain", "steps", "ms"}:
-            lines.append(f"| {contender} | {' | '.join(f'{row[name]:.1%}' for name in names)} |")
+        lines.append(f"| {contender} | {' | '.join(_cell(row[name]) for name in names)} |")
     lines += [
-        f"| steps of each | {' | '.join(str(int(table['steps'][name])) for name in names)} |",
-        f"| a plain step, ms | {' | '.join(format(plain_ms[name], '.1f') for name in names)} |",
+        f"| steps of each | {' | '.join(str(int(facts[name]['steps'])) for name in names)} |",
+        f"| a plain step, ms | {' | '.join(format(facts[name]['ms'], '.1f') for name in names)} |",
+        f"| the default looked at every so-many-th step | {' | '.join(format(facts[name]['each'], '.0f') for name in names)} |",  # noqa: E501
         "",
         "Allowed: by default 1 % median and 3 % worst; at every step 8 % for CNN and transformer, 15 % for the MLP.",
         "",
-        "| memory at the peak of a step | plain | added at every step | allowed: 1 % + 200 bytes each statistic |",
-        "|---|---|---|---|",
+        "| memory at the peak | plain | added at every step, tensors | Python's objects | allowed: 1 % + 200 bytes each statistic |",  # noqa: E501
+        "|---|---|---|---|---|",
         *memory,
         "",
     ]
     return "\n".join(lines)
+
+
+def _cell(value: Raced) -> str:
+    return f"{value.share:.1%} ({value.low:.1%} to {value.high:.1%}) [{value.wall:.1%}]"
 
 
 if __name__ == "__main__":
