@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import math
 import os
 import threading
 import time
-import warnings
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import (
-    _global_forward_hooks_always_called,
-    _global_forward_hooks_with_kwargs,
-    register_module_forward_hook,
-    register_module_forward_pre_hook,
-)
-from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from unstuck.capture.search import model_of, place_of, scheduler_of
-from unstuck.capture.sightings import Backward, Evaluation, Feed, Origin, Sampled, Trainer
-from unstuck.capture.slicing import cut, drawn
+from unstuck.capture.batches import Batches
+from unstuck.capture.copies import Copies
+from unstuck.capture.module_hooks import ModuleHooks
+from unstuck.capture.sightings import Backward, Evaluation, Sampled, Trainer
+from unstuck.capture.slicing import cut
+from unstuck.capture.swapping import quiet, said, swapped
 from unstuck.capture.tape import Call, Tape, autocast_now
-from unstuck.setup.model import copy_together, unwrapped
-from unstuck.setup.private import Memo
+from unstuck.setup.model import unwrapped
 from unstuck.setup.source import calling_line
 
 SAMPLED: Final = 3
@@ -43,9 +35,6 @@ SAMPLED: Final = 3
 STREAMED: Final = 200
 """Steps that are looked at where the batches come from no loader that could be asked again."""
 
-
-MOST_DRAWN: Final = 64
-"""Batches of one step that are kept to be found again."""
 
 READ_TOGETHER: Final = 64
 """Losses that are read from a device at once."""
@@ -61,7 +50,7 @@ class Observer:
 
     Attributes:
         trainers: One for each optimizer that has stepped.
-        feeds: One for each data set that was read through a loader.
+        batches: Those that were drawn, and the loaders.
         hinted: What the script said by `unstuck.hint`.
         seed: The seed that torch was given last before the first step.
         notes: What went wrong in looking on.
@@ -69,7 +58,7 @@ class Observer:
         losses: Loss of every backward pass, as it was given to it.
         steps: Optimizer steps so far.
         seconds: Wall time spent in looking closely.
-        copies: Copies that were made of the script's objects, as `copy.deepcopy` keeps them.
+        copies: Copies that were made of the script's objects.
         evaluations: Calls of modules without gradients, by the module's id.
     """
 
@@ -81,7 +70,6 @@ class Observer:
             minutes: Ends it after so long.
         """
         self.trainers: dict[int, Trainer] = {}
-        self.feeds: list[Feed] = []
         self.hinted: dict[str, Any] = {}
         self.evaluations: dict[int, Evaluation] = {}
         self.seed = 0
@@ -92,20 +80,16 @@ class Observer:
         self._limit, self._deadline = steps, math.inf if minutes is None else time.monotonic() + 60 * minutes
         self._process = os.getpid()
         self._tape = Tape()
-        self.copies: Memo = {}
+        self.copies = Copies(self._remark)
+        self.batches = Batches(self._tape, self._is_elsewhere)
+        self._modules = ModuleHooks(self._before_module, self._after_module)
         self._depth = 0
         self._thread = threading.get_ident()
         self._stepped_off = False
         self._random: Tensor | None = None
-        self._live: list[nn.Module] = []
-        self._drawn: list[tuple[Feed, Any]] = []
-        self._iterators: weakref.WeakKeyDictionary[Any, Feed] = weakref.WeakKeyDictionary()
         self._backwards: list[Backward] = []
         self._clips: list[tuple[str, float, str]] = []
         self._pending: list[Tensor] = []
-        self._module_hooks: list[Any] = []
-        self._suspended = 0
-        self._copied: set[int] = set()
         self.steps = 0
         self._in_step: Optimizer | None = None
 
@@ -124,14 +108,14 @@ class Observer:
                 register_optimizer_step_pre_hook(self._before_step),
                 register_optimizer_step_post_hook(self._after_step),
             ]
-            self._hook_modules()
+            self._modules.on()
             self._tape.begin()
             try:
                 yield
             finally:
                 for hook in hooks:
                     hook.remove()
-                self._unhook_modules()
+                self._modules.off()
                 self._tape.end()
                 self._read_losses()
 
@@ -140,9 +124,9 @@ class Observer:
     def _wrappers(self) -> list[Any]:
         return [
             swapped(torch.autograd, "backward", self._backward),
-            swapped(DataLoader, "__iter__", self._iterated),
-            swapped(_BaseDataLoaderIter, "__next__", self._next),
-            swapped(torch, "compile", self._compile),
+            swapped(DataLoader, "__iter__", functools.partial(self.batches.iterated, steps=lambda: self.steps)),
+            swapped(_BaseDataLoaderIter, "__next__", self.batches.following),
+            swapped(torch, "compile", self._compiling),
             swapped(Optimizer, "__init__", self._made),
             swapped(nn.utils, "clip_grad_norm_", functools.partial(self._clip, "norm")),
             swapped(nn.utils, "clip_grad_value_", functools.partial(self._clip, "value")),
@@ -157,33 +141,6 @@ class Observer:
 
         return backward
 
-    def _iterated(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def iterate(loader: DataLoader[Any]) -> Any:
-            iterator = original(loader)
-            if not self._is_elsewhere():
-                self._iterators[iterator] = self._feed(loader)
-            return iterator
-
-        return iterate
-
-    def _next(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def following(iterator: Any) -> Any:
-            awake, self._tape.awake = self._tape.awake, False
-            try:
-                batch = original(iterator)
-            finally:
-                self._tape.awake = awake
-            feed = self._iterators.get(iterator)
-            if feed is not None and not self._is_elsewhere():
-                feed.drawn += 1
-                self._drawn.append((feed, batch if self._tape.awake else None))
-                del self._drawn[: -(MOST_DRAWN if awake else 1)]
-            return batch
-
-        return following
-
     def _made(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """What was computed before there was an optimizer is no part of the loop."""
 
@@ -195,40 +152,8 @@ class Observer:
 
         return make
 
-    def _compile(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """Compiled code runs with nothing of ours on: hooks would break its graphs, and so change its results."""
-
-        @functools.wraps(original)
-        def compile(model: Any = None, **options: Any) -> Any:
-            if model is None:
-                return lambda function: compile(function, **options)
-            made = original(model, **options)
-            if isinstance(made, nn.Module):
-                vars(made)["forward"] = self._unobserved(made.forward)
-                return made
-            return self._unobserved(made) if callable(made) else made
-
-        return compile
-
-    def _unobserved(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function, updated=())
-        def run(*arguments: Any, **keywords: Any) -> Any:
-            if self._is_elsewhere() or self._suspended:
-                return function(*arguments, **keywords)
-            off = self._tape.step_off()
-            hooked = bool(self._module_hooks)
-            self._unhook_modules()
-            self._suspended += 1
-            try:
-                return function(*arguments, **keywords)
-            finally:
-                self._suspended -= 1
-                if hooked:
-                    self._hook_modules()
-                if off:
-                    self._tape.step_on()
-
-        return run
+    def _compiling(self, original: Callable[..., Any]) -> Any:
+        return self._modules.compiling(original, self._tape, self._is_elsewhere)
 
     def _clip(self, kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -245,25 +170,8 @@ class Observer:
 
     # Modules.
 
-    def _hook_modules(self) -> None:
-        self._module_hooks = [
-            register_module_forward_pre_hook(self._before_module),
-            register_module_forward_hook(self._after_module, with_kwargs=True, always_call=True),
-        ]
-
-    def _unhook_modules(self) -> None:
-        for hook in self._module_hooks:
-            hook.remove()
-            for left in (_global_forward_hooks_always_called, _global_forward_hooks_with_kwargs):
-                left.pop(hook.id, None)  # torch 2.13 leaves its marks behind
-        self._module_hooks = []
-
-    def _watch_evaluation_only(self) -> None:
-        self._unhook_modules()
-        self._module_hooks = [register_module_forward_pre_hook(self._before_evaluation)]
-
     def _before_evaluation(self, module: nn.Module, arguments: Any) -> None:
-        if id(module) in self._copied and not torch.is_grad_enabled():
+        if self.copies.has(module) and not torch.is_grad_enabled():
             self._see_evaluation(module)
 
     def _before_module(self, module: nn.Module, arguments: Any) -> None:
@@ -278,7 +186,7 @@ class Observer:
         inner = unwrapped(module)
         if torch.is_grad_enabled():
             self._snapshot(inner)
-        elif id(inner) in self._copied:
+        elif self.copies.has(inner):
             self._see_evaluation(inner)
 
     def _after_module(self, module: nn.Module, arguments: Any, keywords: Any, output: Any) -> None:
@@ -297,17 +205,10 @@ class Observer:
 
     def _snapshot(self, module: nn.Module) -> None:
         """Copy a module as it is before it first runs in training."""
-        if id(module) in self._copied:
+        if not self.copies.is_due(module):
             return
-        if not any(each.requires_grad and not is_lazy(each) for each in module.parameters()):
-            return
-        self._copied.add(id(module))
-        self._live.append(module)
         with self._timed():
-            try:
-                copy_together(module, None, self.copies)
-            except Exception as error:  # whatever a foreign object raises
-                self._remark(f"the model {type(module).__name__} could not be copied: {said(error)}")
+            self.copies.take(module)
         trainer = None if self._in_step is None else self.trainers.get(id(self._in_step))
         if trainer is not None and trainer.copy is None:
             self._prepare(trainer, [module])
@@ -318,18 +219,10 @@ class Observer:
         seen.in_training_mode += module.training
         if seen.calls == 1:
             seen.line = calling_line()
-        if self._drawn and self._drawn[-1][0] not in seen.feeds:
-            seen.feeds.append(self._drawn[-1][0])
+        if self.batches.last is not None and self.batches.last not in seen.feeds:
+            seen.feeds.append(self.batches.last)
 
     # Data.
-
-    def _feed(self, loader: DataLoader[Any]) -> Feed:
-        feed = next((each for each in self.feeds if each.loader.dataset is loader.dataset), None)
-        if feed is None:
-            feed = Feed(loader, place_of(loader)[0], calling_line())
-            self.feeds.append(feed)
-        feed.passes.append(self.steps)
-        return feed
 
     # Backward passes and steps.
 
@@ -349,18 +242,13 @@ class Observer:
         self._pending.clear()
 
     def _look_closely(self, root: Tensor) -> None:
-        batch: dict[int, Origin] = {}
-        for feed, drawn_batch in self._drawn:
-            batch.update(drawn(feed, drawn_batch))
         calls = [*self._tape.calls]
-        weights = {id(each) for module in self._live for each in (*module.parameters(), *module.buffers())}
         awake, self._tape.awake = self._tape.awake, False
         try:
-            found = cut(calls, root, batch, weights)
-            called = [] if found is None else [*found.modules.values()]
-            held = [each for module in self._live for each in module.parameters()]
+            found = cut(calls, root, self.batches.origins(), self.copies.tensors())
+            held = self.copies.parameters()
             stale = any(each.grad is not None and bool(each.grad.detach().any()) for each in held)
-            trained = [module for module in called if id(module) in self._copied]
+            trained = [] if found is None else self.copies.called([found])
             random = next((call.random for call in calls if call.function in trained), None) if trained else None
             self._backwards.append(
                 Backward(
@@ -370,7 +258,7 @@ class Observer:
                     all(module.training for module in trained),
                     random,
                     calling_line(),
-                    self._drawn[-1][0] if self._drawn else None,
+                    self.batches.last,
                 )
             )
         except Exception as error:  # a script is never stopped by what we fail to see
@@ -401,29 +289,14 @@ class Observer:
 
     def _called(self) -> list[nn.Module]:
         """Modules that the losses since the last step have come from."""
-        found = [each.slice for each in self._backwards if each.slice is not None]
-        return [module for piece in found for module in piece.modules.values() if id(module) in self._copied]
+        return self.copies.called([each.slice for each in self._backwards if each.slice is not None])
 
     def _prepare(self, trainer: Trainer, called: list[nn.Module]) -> None:
-        """Copy the optimizer, its model and its scheduler, before the first step."""
         if not called and trainer.closure:
             return  # the closure will call it
         trainer.begun = True
         with self._timed(), quiet(self._tape):
-            try:
-                trainer.place = place_of(trainer.optimizer)
-                trainer.model = model_of(trainer.optimizer, called)
-                if trainer.model is not None:
-                    self._live.append(trainer.model)
-                    self._copied.add(id(trainer.model))
-                    trainer.model_place = place_of(trainer.model)
-                    trainer.model_copy, trainer.copy = copy_together(trainer.model, trainer.optimizer, self.copies)
-                trainer.scheduler = scheduler_of(trainer.optimizer)
-                if trainer.scheduler is not None and trainer.copy is not None:
-                    trainer.scheduler_place = place_of(trainer.scheduler)
-                    trainer.scheduler_copy = copy.deepcopy(trainer.scheduler, self.copies)
-            except Exception as error:  # whatever a foreign object raises
-                self._remark(f"the {type(trainer.optimizer).__name__} could not be copied: {said(error)}")
+            self.copies.prepare(trainer, called)
 
     def _after_step(self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if self._is_elsewhere():
@@ -432,16 +305,17 @@ class Observer:
         trainer = self.trainers[id(optimizer)]
         trainer.steps += 1
         self.steps += 1
-        if self._drawn:
-            self._drawn[-1][0].trained += 1
+        if self.batches.last is not None:
+            self.batches.last.trained += 1
         if self._tape.awake:
             sampled = Sampled(tuple(self._backwards), trainer.used_gradient, tuple(self._clips))
             trainer.sampled.append(sampled)
-            self._backwards, self._clips, self._drawn = [], [], self._drawn[-1:]
+            self._backwards, self._clips = [], []
+            self.batches.forget()
             self._tape.clear()
             if self._has_seen_enough():
                 self._tape.end()
-                self._watch_evaluation_only()
+                self._modules.only(self._before_evaluation)
         if self._limit is not None and self.steps >= self._limit:
             self.ended_by = "steps"
             raise Stopped
@@ -452,7 +326,7 @@ class Observer:
     def _has_seen_enough(self) -> bool:
         if any(trainer.steps < SAMPLED for trainer in self.trainers.values()):
             return False
-        streamed = not any(feed.trained for feed in self.feeds)
+        streamed = not any(feed.trained for feed in self.batches.feeds)
         return not streamed or max(trainer.steps for trainer in self.trainers.values()) >= STREAMED
 
     def _remark(self, note: str) -> None:
@@ -466,33 +340,3 @@ class Observer:
             yield
         finally:
             self.seconds += time.perf_counter() - start
-
-
-@contextmanager
-def quiet(tape: Tape) -> Iterator[None]:
-    """Note nothing inside, and warn of nothing."""
-    awake, tape.awake = tape.awake, False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        tape.awake = awake
-
-
-@contextmanager
-def swapped(owner: Any, name: str, wrap: Callable[[Any], Any]) -> Iterator[None]:
-    """Put a wrapper in place of a function; afterwards the function is back, unless the script has replaced it."""
-    original = getattr(owner, name)
-    made = wrap(original)
-    setattr(owner, name, made)
-    try:
-        yield
-    finally:
-        if getattr(owner, name) is made:
-            setattr(owner, name, original)
-
-
-def said(error: BaseException) -> str:
-    """An error in a few words."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"

@@ -5,92 +5,17 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 from torch import Tensor, nn
 
+from unstuck.capture.ancestry import crossing, descendants, reach_of, references_of, taken
 from unstuck.capture.program import Leaf, Operation, Program, Reference, Value, Weight, replaced
+from unstuck.capture.recorded_functions import Forward, Prepare, RecordedLoss
 from unstuck.capture.sightings import Origin, Slice
-from unstuck.capture.tape import at
-from unstuck.setup import Batch
 
 SCALING = ("mul", "rmul", "div", "truediv", "true_divide")
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Prepare:
-    """What a script does with a batch before the model and the loss get it: `batch -> (inputs …, targets)`.
-
-    Attributes:
-        program: Gives the parts.
-        paths: Key of a leaf → where in the batch it is.
-    """
-
-    program: Program
-    paths: Mapping[int, tuple[Any, ...]]
-
-    def __call__(self, batch: Batch) -> Batch:
-        """Prepare a batch."""
-        leaves = {key: at(batch, path) for key, path in self.paths.items()}
-        return tuple(self.program.run(leaves, None, {}, _size(leaves.values())))
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Forward:
-    """What a script does between a batch and the outputs that its loss takes.
-
-    Attributes:
-        program: From inputs to outputs.
-        inputs: What the parts of a batch but the last stand for.
-        constants: Tensors from outside that are no part of the batch.
-        in_training_mode: Whether it runs in training mode in evaluation too.
-    """
-
-    program: Program
-    inputs: tuple[Reference, ...]
-    constants: Mapping[int, Tensor]
-    in_training_mode: bool = False
-
-    def __call__(self, model: nn.Module, batch: Batch) -> Any:
-        """Run it."""
-        if self.in_training_mode:
-            model.train()
-        known = dict(zip(self.inputs, batch[:-1], strict=False))
-        return self.program.run(self.constants, model, known, _size(known.values()))
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class RecordedLoss:
-    """What a script does with outputs and targets.
-
-    Attributes:
-        program: From them to the loss.
-        outputs: What the outputs stand for: one reference, or several where they are a tuple.
-        targets: Likewise.
-        constants: Tensors from outside.
-        __name__: How a report calls it.
-    """
-
-    program: Program
-    outputs: tuple[Reference, ...]
-    targets: tuple[Reference, ...]
-    constants: Mapping[int, Tensor]
-    __name__: str = field(default="loss")
-
-    def __call__(self, outputs: Any, targets: Any) -> Tensor:
-        """Compute it."""
-        given = (outputs,) if len(self.outputs) == 1 else tuple(outputs)
-        aims = (targets,) if len(self.targets) == 1 else tuple(targets)
-        known = dict(zip((*self.outputs, *self.targets), (*given, *aims), strict=True))
-        return self.program.run(self.constants, None, known, _size([*aims, *given]))  # type: ignore[no-any-return]
-
-
-def _size(parts: Iterable[Any]) -> int:
-    return next((part.shape[0] for part in parts if isinstance(part, Tensor) and part.dim() > 0), 1)
 
 
 @final
@@ -151,13 +76,13 @@ def read(
     operations = _bound(piece, model, memo)
     result, scale = _unscaled(piece, operations, repeats)
     entries, samples = dict(piece.entries), _samples(piece)
-    reach = _reach(operations, result)
+    reach = reach_of(operations, result)
     operations = {number: each for number, each in operations.items() if number in reach}
     data = _data(piece, operations, samples)
     constants = {key: origin.tensor.detach() for key, origin in piece.origins.items() if key not in data}
-    from_data = _descendants(operations, lambda each: isinstance(each, Leaf) and each.key in data)
+    from_data = descendants(operations, lambda each: isinstance(each, Leaf) and each.key in data)
     calls = [number for number in piece.modules if number in reach]
-    before = set().union(*(_reach(operations, Value(number)) for number in calls)) if calls else set()
+    before = set().union(*(reach_of(operations, Value(number)) for number in calls)) if calls else set()
 
     def has_row_a_sample(reference: Reference) -> bool:
         tensor = entries.get(reference)
@@ -178,26 +103,26 @@ def read(
     joining = {
         number
         for number in operations
-        if number in piece.learnt and number not in before and any(map(is_given, _references(operations[number])))
+        if number in piece.learnt and number not in before and any(map(is_given, references_of(operations[number])))
     }
-    behind = _descendants(operations, lambda each: isinstance(each, Value) and each.operation in joining) | joining
-    outputs = _crossing(operations, behind, piece.learnt, result)
+    behind = descendants(operations, lambda each: isinstance(each, Value) and each.operation in joining) | joining
+    outputs = crossing(operations, behind, piece.learnt, result)
     if len(outputs) > 1 and calls:
         behind = {number for number in operations if number in piece.learnt and number not in before}
-        outputs = _crossing(operations, behind, piece.learnt, result)
+        outputs = crossing(operations, behind, piece.learnt, result)
     front = {number for number in operations if number in piece.learnt and number not in behind}
     asked = outputs[0] if len(outputs) == 1 else outputs
     programs = _Programs(operations, samples)
-    given, waiting = set[Reference](), [each for number in front | behind for each in _references(operations[number])]
+    given, waiting = set[Reference](), [each for number in front | behind for each in references_of(operations[number])]
     while waiting:  # what is used together with weights, or what that is made of where it has no row a sample
         each = waiting.pop()
         if is_entry(each):
             given.add(each)
         elif isinstance(each, Value) and each.operation not in piece.learnt:
-            waiting += _references(operations[each.operation])
-    inputs = _used(programs.to(asked, given), is_entry)
+            waiting += references_of(operations[each.operation])
+    inputs = taken(programs.to(asked, given), is_entry)
     after = programs.to(result, {*outputs, *given}) if behind else None
-    targets = () if after is None else _used(after, is_entry)
+    targets = () if after is None else taken(after, is_entry)
     whole = programs.to(result, {*inputs, *targets})
     paths = {key: origin.path for key, origin in piece.origins.items() if key in data}
     prepare = Prepare(programs.of(operations, (*inputs, _one(targets))), paths)
@@ -237,59 +162,6 @@ def _bound(piece: Slice, model: nn.Module, memo: dict[int, Any]) -> dict[int, Op
     return bound
 
 
-def _references(operation: Operation) -> list[Reference]:
-    found: list[Reference] = []
-
-    def see(part: Any) -> Any:
-        if isinstance(part, (Leaf, Value, Weight)):
-            found.append(part)
-        return part
-
-    replaced(operation.arguments, see)
-    replaced(dict(operation.keywords), see)
-    return found
-
-
-def _reach(operations: Mapping[int, Operation], result: Any) -> set[int]:
-    """Numbers of the operations that a result needs."""
-    found, waiting = set[int](), [result.operation] if isinstance(result, Value) else []
-    while waiting:
-        number = waiting.pop()
-        if number in found or number not in operations:
-            continue
-        found.add(number)
-        waiting += [each.operation for each in _references(operations[number]) if isinstance(each, Value)]
-    return found
-
-
-def _descendants(operations: Mapping[int, Operation], is_start: Any) -> set[int]:
-    found: set[int] = set()
-    for number, operation in operations.items():
-        for each in _references(operation):
-            if is_start(each) or (isinstance(each, Value) and each.operation in found):
-                found.add(number)
-    return found
-
-
-def _crossing(
-    operations: Mapping[int, Operation], behind: set[int], learnt: set[int], result: Value
-) -> tuple[Any, ...]:
-    """What the operations behind take from the learnt ones before them."""
-    found: dict[Value, None] = {}
-    for number in sorted(behind & set(operations)):
-        for each in _references(operations[number]):
-            if isinstance(each, Value) and each.operation in learnt and each.operation not in behind:
-                found[each] = None
-    return tuple(found) if behind else (result,)
-
-
-def _used(program: Program, is_entry: Any) -> tuple[Reference, ...]:
-    """What a program takes from outside, in the order of use."""
-    made = set(program.operations)
-    found = [each for operation in program.operations.values() for each in _references(operation) if is_entry(each)]
-    return tuple(dict.fromkeys(each for each in found if not (isinstance(each, Value) and each.operation in made)))
-
-
 def _unscaled(piece: Slice, operations: Mapping[int, Operation], repeats: int) -> tuple[Value, float]:
     """The loss before it is scaled for mixed precision, or for adding gradients up, and the factor."""
     result, scale = piece.result, 1.0
@@ -312,14 +184,14 @@ def _unscaled(piece: Slice, operations: Mapping[int, Operation], repeats: int) -
 
 def _has_data(piece: Slice, operations: Mapping[int, Operation], reference: Any) -> bool:
     """Whether something is made of a batch."""
-    parts = [each for number in _reach(operations, reference) for each in _references(operations[number])]
+    parts = [each for number in reach_of(operations, reference) for each in references_of(operations[number])]
     return any(isinstance(each, Leaf) and piece.origins[each.key].feed is not None for each in (reference, *parts))
 
 
 def _samples(piece: Slice) -> int:
     """Samples in the batch: the first dimension of the first tensor that a module got."""
     for number in piece.modules:
-        for each in _references(piece.operations[number]):
+        for each in references_of(piece.operations[number]):
             tensor = piece.entries.get(each)
             if tensor is not None and tensor.dim() > 0:
                 return tensor.shape[0]
@@ -328,7 +200,9 @@ def _samples(piece: Slice) -> int:
 
 def _data(piece: Slice, operations: Mapping[int, Operation], samples: int) -> set[int]:
     """Keys of the leaves that are data: out of a loader, rows of a tensor, or else tensors with a row a sample."""
-    used = {each.key for operation in operations.values() for each in _references(operation) if isinstance(each, Leaf)}
+    used = {
+        each.key for operation in operations.values() for each in references_of(operation) if isinstance(each, Leaf)
+    }
     found = {key for key in used if piece.origins[key].feed is not None or piece.origins[key].source is not None}
     if found:
         return found
@@ -367,7 +241,7 @@ class _Programs:
             if value in stop or value.operation in found:
                 continue
             found.add(value.operation)
-            waiting += [each for each in _references(self.operations[value.operation]) if isinstance(each, Value)]
+            waiting += [each for each in references_of(self.operations[value.operation]) if isinstance(each, Value)]
         return Program({number: self.operations[number] for number in sorted(found)}, result, self.samples)
 
     def of(self, operations: Mapping[int, Operation], result: tuple[Any, ...]) -> Program:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -15,77 +14,20 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
-from unstuck.capture.observer import Observer, said
-from unstuck.capture.program import Leaf, Reference
-from unstuck.capture.reading import Prepare, Step, read
+from unstuck.capture.observer import Observer
+from unstuck.capture.reading import Step, read
 from unstuck.capture.recorded_step import RecordedStep
-from unstuck.capture.sightings import Backward, Feed, Origin, Slice, Trainer
+from unstuck.capture.recovered import Part, Recovered, SchedulerLike, Unclear
+from unstuck.capture.samples import is_by_sample, prepared, training_data
+from unstuck.capture.sightings import Backward, Feed, Slice, Trainer
+from unstuck.capture.swapping import said
 from unstuck.errors import UnstuckError
 from unstuck.setup import Setup
-from unstuck.setup.batch import concatenate
-from unstuck.setup.data import Data, StackedData
-from unstuck.setup.loader import data_of
+from unstuck.setup.data import Data
 from unstuck.setup.randomness import isolated
 
 SAME_LOSS: Final = 1e-4
 """Relative difference below which a loss that was computed again is the one that was seen (float32, sums reordered)."""
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a set-up that was recovered.
-
-    Attributes:
-        name: Argument of `Setup.of`, such as "loss".
-        what: What it is, in a few words.
-        line: Line of the user's source, as "file.py:12", or "".
-    """
-
-    name: str
-    what: str
-    line: str = ""
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Recovered:
-    """What a script turned out to train.
-
-    Attributes:
-        setup: The set-up, or None where it could not be made.
-        parts: What was recovered.
-        missing: What was not, each as a sentence with the line that would help.
-        notes: What else a reader should know.
-    """
-
-    setup: Setup | None
-    parts: tuple[Part, ...] = ()
-    missing: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-class Unclear(Exception):
-    """Something could not be recovered; the message says what, and what would help."""
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class SchedulerLike:
-    """Makes the like of a script's scheduler for another optimizer.
-
-    Attributes:
-        held: A copy as before the first step, that holds no optimizer.
-    """
-
-    held: Any
-
-    def __call__(self, optimizer: Optimizer) -> Any:
-        """Make it."""
-        made = copy.deepcopy(self.held)
-        for each in (made, *getattr(made, "_schedulers", ())):
-            each.optimizer = optimizer
-        return made
 
 
 def recover(observer: Observer, finished: bool) -> Recovered:
@@ -201,17 +143,17 @@ class _Rebuilding:
     def _computation(self, first: Backward, model: nn.Module) -> dict[str, Any]:
         assert first.slice is not None  # the caller has looked
         repeats = self._repeats()
-        memo = self.observer.copies
+        memo = self.observer.copies.memo
         mode = self._evaluates_in_training_mode(model)
         self.pattern = pattern = self._pattern(first)
         step = read(pattern, model, memo, repeats=repeats, in_training_mode=mode)
         streamed = not any(origin.feed for origin in step.origins.values())
-        if not streamed and not self._is_by_sample(step):
+        if not streamed and not is_by_sample(step):
             step = read(pattern, model, memo, repeats=repeats, in_training_mode=mode, raw=True)
         self.step = step
         places = dict(zip(pattern.entries, first.slice.entries.values(), strict=True))
         self.first_seen = {each: places[each] for each in (*step.inputs, *step.targets) if each in places}
-        train, feed = self._train(step)
+        train, feed = training_data(step, self.trainer.sampled, pattern, self.notes)
         recorded = self._recorded_step(step, repeats)
         given: dict[str, Any] = {"train": train, "loss": step.loss, "epochs": self._epochs(train, feed, repeats)}
         if step.forward is not None:
@@ -251,77 +193,6 @@ class _Rebuilding:
             line = next((each.line for each in seen if each.line), "")
             self.notes.append(f"the script evaluates in training mode{f' at {line}' if line else ''}")
         return found
-
-    def _is_by_sample(self, step: Step) -> bool:
-        """Whether a batch can be prepared sample by sample, so that it may be done once for the whole split."""
-        if step.prepare is None or not step.prepare.program.operations:
-            return True
-        if any(each.is_random for each in step.prepare.program.operations.values()):
-            return False
-        return all(each.dim() > 0 and each.shape[0] == step.samples for each in step.seen.values())
-
-    def _train(self, step: Step) -> tuple[Data, Feed | None]:
-        feeds = list({id(origin.feed): origin.feed for origin in step.origins.values() if origin.feed}.values())
-        if len(feeds) > 1:
-            raise Unclear(
-                "the batches come from several loaders at once; `unstuck.hint(train=...)` with one that yields all"
-            )
-        if feeds:
-            return self._prepared("train", feeds[0], step), feeds[0]
-        rows = list(step.origins.values())
-        sources = [origin.tensor if origin.source is None else origin.source for origin in rows]
-        fits = all(origin.tensor.dim() > 0 and origin.tensor.shape[0] == step.samples for origin in rows)
-        fits &= self._is_by_sample(step) and self._stay(rows)
-        if rows and fits and len({len(source) for source in sources}) == 1 and step.prepare is not None:
-            samples = tuple(source.detach().clone() for source in sources)
-            shuffled = any(origin.source is not None and not origin.in_order for origin in rows)
-            data: Data = StackedData(samples, min(step.samples, len(sources[0])), shuffled)
-            paths = {key: (place,) for place, key in enumerate(step.origins)}
-            prepared = Prepare(step.prepare.program, paths)
-            return data.mapped(prepared), None
-        return self._streamed(step), None
-
-    def _stay(self, origins: Sequence[Origin]) -> bool:
-        """Whether every step takes its data from the same tensors."""
-        held = {id(origin.tensor if origin.source is None else origin.source) for origin in origins}
-        for sampled in self.trainer.sampled[1:]:
-            for each in (one.slice for one in sampled.backwards if one.slice is not None):
-                there = each.origins.values()
-                if not held <= {id(origin.tensor if origin.source is None else origin.source) for origin in there}:
-                    return False
-        return True
-
-    def _prepared(self, name: str, feed: Feed, step: Step) -> Data:
-        data = data_of(name, feed.loader, None)
-        assert step.prepare is not None
-        if step.loss is None or not _is_as_given(step, data):
-            return data.mapped(step.prepare)
-        return data
-
-    def _streamed(self, step: Step) -> Data:
-        """The batches of the first steps, where they come from nowhere that could be asked again."""
-        batches = []
-        pattern = self.pattern
-        for each in (each for sampled in self.trainer.sampled for each in sampled.backwards):
-            if each.slice is None or len(each.slice.entries) != len(pattern.entries):
-                continue
-            tensors = dict(zip(pattern.entries, each.slice.entries.values(), strict=True))
-            if all(part in tensors for part in (*step.inputs, *step.targets)):
-                inputs = tuple(tensors[part].detach() for part in step.inputs)
-                targets = tuple(tensors[part].detach() for part in step.targets)
-                batches.append((*inputs, targets[0] if len(targets) == 1 else targets))
-        try:
-            samples = concatenate(batches)
-        except (ValueError, IndexError):
-            raise Unclear(
-                "the batches could not be told from what the script computes; `unstuck.hint(train=(inputs, targets))` "
-                "before the loop tells them"
-            ) from None
-        self.notes.append(
-            f"the batches come from no loader, so those of the first {len(batches)} steps stand for the training data; "
-            "`unstuck.hint(train=(inputs, targets))` gives them all"
-        )
-        return StackedData(samples, step.samples, True)
 
     def _recorded_step(self, step: Step, repeats: int) -> RecordedStep:
         sampled = [each for each in self.trainer.sampled if each.backwards]
@@ -371,13 +242,13 @@ class _Rebuilding:
     def _evaluation(self, step: Step, train: Feed) -> dict[str, Any]:
         """Splits that were read without training on them."""
         found: dict[str, Any] = {}
-        others = [each for each in self.observer.feeds if each is not train and not each.trained and each.drawn]
+        others = [each for each in self.observer.batches.feeds if each is not train and not each.trained and each.drawn]
         for feed in others:
             name = "test" if "test" in feed.name.lower() or "validation" in found else "validation"
             if name in found:
                 continue
             try:
-                data = self._prepared(name, feed, step)
+                data = prepared(name, feed, step)
                 data.head(2)
             except Exception as error:  # whatever the user's data set raises
                 self.notes.append(f"the data read at {feed.line} could not be used: {said(error)}")
@@ -432,17 +303,3 @@ class _Rebuilding:
                 "`unstuck.hint(loss=...)` tells what it is made of"
             )
         self.notes.append(f"the first loss was computed again: {again:.6g}, as in the script")
-
-
-def _is_as_given(step: Step, data: Data) -> bool:
-    """Whether the loader yields `(inputs …, targets)` as the step takes them."""
-    assert step.prepare is not None
-    wanted: list[Reference] = [*step.inputs, *step.targets]
-    if len(step.targets) != 1 or step.prepare.program.operations:
-        return False
-    places = [step.origins[each.key].path if isinstance(each, Leaf) else None for each in wanted]
-    if places != [(place,) for place in range(len(wanted))]:
-        return False
-    with isolated(0):
-        batch = data.head(1)[0]
-    return isinstance(batch, (tuple, list)) and len(batch) == len(wanted)

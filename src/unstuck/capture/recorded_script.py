@@ -8,7 +8,7 @@ from typing import final
 
 from unstuck.capture.excerpt import line_of
 from unstuck.capture.observer import Observer
-from unstuck.capture.rebuilding import Recovered
+from unstuck.capture.recovered import Recovered
 from unstuck.capture.sightings import Feed
 from unstuck.setup import Setup
 
@@ -79,8 +79,8 @@ def recording_of(
     source = path.read_text(encoding="utf-8")
     trainer = next(each for each in observer.trainers.values() if each.steps)
     setup = recovered.setup
-    train = next((each for each in observer.feeds if each.trained), None)
-    others = [each for each in observer.feeds if each is not train and not each.trained and each.drawn]
+    train = next((each for each in observer.batches.feeds if each.trained), None)
+    others = [each for each in observer.batches.feeds if each is not train and not each.trained and each.drawn]
     data = {} if train is None else {"train": _feed(train, source)}
     for name in ("validation", "test"):
         split = None if setup is None else getattr(setup, name)

@@ -11,7 +11,7 @@ from unstuck.cli.arguments import DIAGNOSE_BUDGET, Formatter, budget, save_path
 from unstuck.cli.output import FirstLines, save_as, say
 
 if TYPE_CHECKING:
-    from unstuck.capture.rebuilding import Recovered
+    from unstuck.capture.recovered import Recovered
     from unstuck.report import Report
 
 DESCRIPTION: Final = """\

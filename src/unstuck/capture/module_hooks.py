@@ -1,0 +1,106 @@
+"""Torch's hooks on all modules, which can be taken off for a while."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, final
+
+from torch import nn
+from torch.nn.modules.module import (
+    _global_forward_hooks_always_called,
+    _global_forward_hooks_with_kwargs,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+
+from unstuck.capture.tape import Tape
+
+
+@final
+class ModuleHooks:
+    """The hooks before and after every call of a module.
+
+    Attributes:
+        suspended: How many functions are running that they must not be on in.
+    """
+
+    def __init__(self, before: Callable[..., None], after: Callable[..., None]) -> None:
+        """Be off.
+
+        Args:
+            before: Gets the module and its arguments.
+            after: Gets the module, its arguments, its keywords and its output.
+        """
+        self._before, self._after = before, after
+        self._hooks: list[Any] = []
+        self.suspended = 0
+
+    def on(self) -> None:
+        """Put both on."""
+        self._hooks = [
+            register_module_forward_pre_hook(self._before),
+            register_module_forward_hook(self._after, with_kwargs=True, always_call=True),
+        ]
+
+    def off(self) -> None:
+        """Take off whatever is on."""
+        for hook in self._hooks:
+            hook.remove()
+            for left in (_global_forward_hooks_always_called, _global_forward_hooks_with_kwargs):
+                left.pop(hook.id, None)  # torch 2.13 leaves its marks behind
+        self._hooks = []
+
+    def only(self, before: Callable[..., None]) -> None:
+        """Put one hook before every call in place of both."""
+        self.off()
+        self._hooks = [register_module_forward_pre_hook(before)]
+
+    def compiling(self, original: Callable[..., Any], tape: Tape, is_elsewhere: Callable[[], bool]) -> Any:
+        """In place of `torch.compile`: what it makes runs unobserved, since hooks would break its graphs.
+
+        Args:
+            original: It.
+            tape: Is off too.
+            is_elsewhere: Whether this is a process that the script has forked.
+
+        Returns:
+            The wrapper.
+        """
+
+        def unobserved(function: Callable[..., Any]) -> Callable[..., Any]:
+            return self._unobserved(function, tape, is_elsewhere)
+
+        @functools.wraps(original)
+        def compile(model: Any = None, **options: Any) -> Any:
+            if model is None:
+                return lambda function: compile(function, **options)
+            made = original(model, **options)
+            if isinstance(made, nn.Module):
+                vars(made)["forward"] = unobserved(made.forward)
+                return made
+            return unobserved(made) if callable(made) else made
+
+        return compile
+
+    def _unobserved(
+        self, function: Callable[..., Any], tape: Tape, is_elsewhere: Callable[[], bool]
+    ) -> Callable[..., Any]:
+        @functools.wraps(function, updated=())
+        def run(*arguments: Any, **keywords: Any) -> Any:
+            if is_elsewhere() or self.suspended:
+                return function(*arguments, **keywords)
+            was_on = tape.step_off()
+            hooked = bool(self._hooks)
+            self.off()
+            self.suspended += 1
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                self.suspended -= 1
+                if hooked:
+                    self.on()
+                if was_on:
+                    tape.step_on()
+
+        return run
