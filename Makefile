@@ -4,7 +4,7 @@ STAMP := .venv/.stamp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: docs demo test test-slow bench check format clean help
+.PHONY: docs messages demo test test-slow bench check format clean help
 
 demo: $(STAMP)  ## see it find out what is wrong, and prove the cure
 	$(BIN)/python -m examples.demo $(ARGS)
@@ -39,6 +39,9 @@ check: $(STAMP)  ## lint, format, types and import contracts; changes nothing
 format: $(STAMP)  ## put the code in order
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+messages: $(STAMP)  ## bring the catalogues of translations in step with the sources, and compile them
+	$(BIN)/python -m tools.messages
 
 clean:  ## remove what tools have left behind (not .venv)
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -76,9 +76,13 @@ def _none(what: str) -> Verdict:
     return Verdict(Outcome.UNDECIDED, f"The log holds {what}.")
 
 
+def _axis_unit(curves: CurveSummary) -> str:
+    return "epochs" if curves.axis == "epoch" else "steps"
+
+
 def _ended_in_nan(curves: CurveSummary) -> Evidence:
     name = f"{curves.axis} from which the training loss was no finite number"
-    return Evidence(Quantity(name, curves.non_finite_step, f"{curves.axis}s"))
+    return Evidence(Quantity(name, curves.non_finite_step, _axis_unit(curves)))
 
 
 def rate_too_high(curves: CurveSummary, course: Course | Unmeasured) -> Verdict:
@@ -87,7 +91,7 @@ def rate_too_high(curves: CurveSummary, course: Course | Unmeasured) -> Verdict:
         return _none("no training loss")
     if math.isfinite(curves.gradient_failed_step) and not math.isfinite(curves.non_finite_step):
         name = f"{curves.axis} from which the norm of the gradient was no finite number"
-        evidence = Evidence(Quantity(name, curves.gradient_failed_step, f"{curves.axis}s"))
+        evidence = Evidence(Quantity(name, curves.gradient_failed_step, _axis_unit(curves)))
         sentence = (
             f"From {curves.axis} {curves.gradient_failed_step:g} on the norm of the gradient is NaN or infinite; some "
             "loggers leave such losses out of their means. A single operation that breaks looks the same."

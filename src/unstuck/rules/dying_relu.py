@@ -84,8 +84,9 @@ def judge(start: DepthProfile, end: TrainedDepth | Unmeasured) -> Verdict:
         ),
     )
     if most_born[0] >= DEAD.value:
-        sentence = f"Of the units of {most_born[1]}, {_dead(rectified, most_born[1]):.0%} are zero on every sample "
-        return Verdict(Outcome.PRESENT, f"{sentence}from the start.", evidence, (most_born[1],))
+        dead_share = f"{_dead(rectified, most_born[1]):.0%}"
+        sentence = f"Of the units of {most_born[1]}, {dead_share} are zero on every sample from the start."
+        return Verdict(Outcome.PRESENT, sentence, evidence, (most_born[1],))
     if most_died[0] >= DEAD.value:
         sentence = f"In training, {most_died[0]:.0%} of the units of {most_died[1]} became zero on every sample."
         return Verdict(Outcome.PRESENT, sentence, evidence, (most_died[1],))

@@ -65,7 +65,7 @@ from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.shift.drift import CHANCE
 from unstuck.measure.shift.ratio import drawn
-from unstuck.measure.shift.shares import ClassShares, class_labels, shares_of
+from unstuck.measure.shift.shares import ClassShares, Share, class_labels, shares_of
 from unstuck.measure.shift.test_data import Halves, TestGap
 from unstuck.measure.task import Task
 from unstuck.quantity import Quantity, Threshold
@@ -123,14 +123,18 @@ def judge(gap: TestGap, shares: ClassShares | Unmeasured) -> Verdict:
     return Verdict(Outcome.PRESENT, sentence, evidence)
 
 
+def _known(one: Share) -> str:
+    told = f", {one.actual:.2f} by the test labels" if math.isfinite(one.actual) else ""
+    return f"{one.training:.2f} in training{told}"
+
+
 def _listed(shares: ClassShares) -> tuple[Evidence, ...]:
     """The shares that moved furthest, as estimated from the answers."""
     furthest = sorted(shares.shares, key=lambda one: -abs(one.expected - one.training))[:NAMED]
     return tuple(
         Evidence(
             Quantity(
-                f"share of class {one.number} in the test data, by the model's answers ({one.training:.2f} in training"
-                + (f", {one.actual:.2f} by the test labels)" if math.isfinite(one.actual) else ")"),
+                f"share of class {one.number} in the test data, by the model's answers ({_known(one)})",
                 one.expected,
                 "1",
                 one.low,

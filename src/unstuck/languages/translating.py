@@ -1,0 +1,191 @@
+"""Text in the language of the reader."""
+
+from __future__ import annotations
+
+import gettext
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final, final
+
+from unstuck.languages.choosing import ENGLISH, current
+from unstuck.languages.templates import HOLE, LONGEST, Index
+
+FOLDER: Final = Path(__file__).parent
+DOMAIN: Final = "unstuck"
+DEEPEST: Final = 5
+MOST_REMEMBERED: Final = 4096
+MOST_LOOKED_UP: Final = 500
+"""Pieces of one text that are looked up, so that none takes long however it is made."""
+
+STRONG: Final = 12
+"""Letters from which a template is trusted whatever fills its holes."""
+
+ERROR: Final = "{0}; got {1}. {2}"
+"""What `unstuck.errors.sentence` makes."""
+
+MOST_ENDS: Final = 4
+MOST_FOREIGN_WORDS: Final = 3
+SENTENCES: Final = re.compile(r"(?<=[.?!)…]) (?=[A-Z`(\d])")
+LETTER: Final = re.compile(r"[^\W\d_]")
+FULL_WIDTH: Final = tuple("，。：；、？！）」")
+
+
+def marked(text: str) -> str:
+    """The text itself; tells the extraction that it is a message although it is but a word."""
+    return text
+
+
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of a text that was wrapped by hand, each in one line."""
+    return [" ".join(part.split()) for part in re.split(r"\n[ \t]*\n", text.strip()) if part.strip()]
+
+
+@final
+class Messages:
+    """The messages of one language.
+
+    Args:
+        texts: English → translation; both with the same numbered holes.
+    """
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+        self._index = Index(texts)
+        self._remembered: dict[str, str] = {}
+        self._left = 0
+
+    def translated(self, text: str) -> str:
+        """`text` in this language, as far as it is known.
+
+        Args:
+            text: English, or anything else, which comes back as it is.
+
+        Returns:
+            The translation. White space around the text is kept, but for a space after full-width punctuation.
+        """
+        if not LETTER.search(text):
+            return text
+        known = self._remembered.get(text)
+        if known is None:
+            core = text.strip()
+            self._left = MOST_LOOKED_UP
+            found = self._whole(core, DEEPEST) or core
+            start = text[: len(text) - len(text.lstrip())]
+            end = text[len(text.rstrip()) :]
+            known = f"{start}{found}{'' if end == ' ' and found.endswith(FULL_WIDTH) else end}"
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[text] = known
+        return known
+
+    def _exact(self, text: str) -> str | None:
+        """A message as it stands, or but for its capital or its full stop."""
+        for spelt in _spellings(text):
+            if (found := self._texts.get(spelt)) is not None:
+                return found
+            if (found := self._texts.get(f"{spelt}.")) is not None:
+                return found.rstrip("。.")
+            if spelt.endswith(".") and (found := self._texts.get(spelt[:-1])) is not None:
+                return f"{found}。"
+        return None
+
+    def _whole(self, text: str, depth: int) -> str | None:
+        self._left -= 1
+        if not LETTER.search(text) or depth == 0 or self._left < 0:
+            return None
+        found = self._exact(text)
+        if found is None and len(text) <= LONGEST:
+            found = self._error(text, depth) or self._instance(text, depth, STRONG) or self._parts(text, depth, True)
+            found = found or self._instance(text, depth, 0) or self._parts(text, depth, False)
+        return found
+
+    def _error(self, text: str, depth: int) -> str | None:
+        """A message of the grammar "what must be what; got what. Do this."; what was got may hold anything."""
+        must, got, rest = text.partition("; got ")
+        if not got or ERROR not in self._texts or (said := self._whole(must, depth - 1)) is None:
+            return None
+        ends = [place.start() for place in SENTENCES.finditer(rest)][-MOST_ENDS:]
+        for end in reversed(ends):
+            if (advice := self._whole(rest[end + 1 :], depth - 1)) is not None:
+                what = rest[:end].removesuffix(".")
+                filled = {"0": said, "1": self._whole(what, depth - 1) or what, "2": advice}
+                return _filled(self._texts[ERROR], filled)
+        return None
+
+    def _instance(self, text: str, depth: int, weight: int) -> str | None:
+        """The translation of the most specific template that made a text."""
+        for spelt in _spellings(text):
+            for ending in ("", "."):
+                for template, fillings in self._index.fitting(spelt + ending):
+                    if template.weight < weight:
+                        break
+                    known = {hole: self._whole(filling.strip(), depth - 1) for hole, filling in fillings.items()}
+                    foreign = [filling for hole, filling in fillings.items() if known[hole] is None]
+                    if template.weight < STRONG and any(filling.count(" ") > MOST_FOREIGN_WORDS for filling in foreign):
+                        continue
+                    filled = {hole: known[hole] or filling for hole, filling in fillings.items()}
+                    found = _filled(self._texts[template.text], filled)
+                    return found.rstrip("。.") if ending else found
+        return None
+
+    def _parts(self, text: str, depth: int, every: bool) -> str | None:
+        """A text of several messages put side by side: sentences, clauses, or items of a list."""
+        for pieces, glue in (
+            (SENTENCES.split(text), ""),
+            (text.split("; "), "；"),
+            (text.split(", "), "，"),
+        ):
+            if len(pieces) < 2:
+                continue
+            known = [self._whole(piece, depth - 1) for piece in pieces]
+            foreign = [piece for piece, found in zip(pieces, known, strict=True) if found is None]
+            if len(foreign) == len(pieces) or (every and any(map(LETTER.search, foreign))):
+                continue
+            if glue == "，" and any(map(LETTER.search, foreign)):
+                continue
+            return glue.join(found or piece for piece, found in zip(pieces, known, strict=True))
+        return None
+
+
+def _filled(template: str, fillings: Mapping[str, str]) -> str:
+    return HOLE.sub(lambda hole: fillings.get(hole[1], hole[0]), template)
+
+
+def _spellings(text: str) -> tuple[str, ...]:
+    first = text[:1]
+    other = first.lower() if first.isupper() else first.upper()
+    return (text,) if first == other else (text, other + text[1:])
+
+
+@cache
+def messages_of(language: str) -> Messages:
+    """The messages of a language, read once.
+
+    Args:
+        language: A code of `LANGUAGES` other than English.
+
+    Returns:
+        Them; none where the catalogue is missing.
+    """
+    path = FOLDER / language / "LC_MESSAGES" / f"{DOMAIN}.mo"
+    if not path.is_file():
+        return Messages({})
+    with path.open("rb") as file:
+        held = vars(gettext.GNUTranslations(file))["_catalog"]
+    return Messages({text: translation for text, translation in held.items() if text and isinstance(text, str)})
+
+
+def translated(text: str) -> str:
+    """A text in the language of the reader.
+
+    Args:
+        text: What a record or a page says, in English: a message, an instance of a message with holes, or several of
+            them side by side.
+
+    Returns:
+        Its translation; what is no message, such as the name of a layer, comes back as it is.
+    """
+    language = current()
+    return text if language == ENGLISH else messages_of(language).translated(text)
