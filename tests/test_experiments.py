@@ -16,7 +16,7 @@ from unstuck.laboratory import Laboratory
 from unstuck.loop import fit
 from unstuck.measure.comparison import LARGER_MODEL, SAME_MODEL, Comparator, Comparison
 from unstuck.measure.scores import Scores, scores_of
-from unstuck.report import Finding, Outcome, Status
+from unstuck.report import Finding, Outcome, Status, Verdict
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
 
@@ -47,6 +47,11 @@ def longer(setup: Setup) -> Setup:
 
 def alone(experiments: Experiments, rules: Sequence[Rule], known: Comparison | None) -> dict[str, Finding]:
     return {rule.code: experiments.alone(rule, suspicion(rule.code), known) for rule in rules}
+
+
+def nothing_more(setup: Setup) -> dict[str, Verdict]:
+    """A change that brings nothing to light."""
+    return {}
 
 
 def test_a_remedy_that_cures_proves_its_cause() -> None:
@@ -122,7 +127,7 @@ def test_nothing_is_tried_once_the_time_is_up() -> None:
     experiments, known, _ = opened(line(**SLOW), deadline=time.monotonic() - 1.0)
     found = alone(experiments, [rule("OPT002", with_rate(1e5)), rule("OPT006", rebuilt)], known)
     assert found["OPT002"] == suspicion("OPT002")
-    assert experiments.together([rule("OPT002", with_rate(1e5))], found, known) == {}
+    assert experiments.together([rule("OPT002", with_rate(1e5))], found, known, nothing_more) == {}
 
 
 def test_where_nothing_goes_lower_a_training_cause_does_no_harm() -> None:
@@ -161,29 +166,39 @@ def test_two_causes_that_hurt_only_together_are_found_together() -> None:
     rules = [SCALE, RATE, IDLE]
     found = alone(experiments, rules, known)
     assert [finding.outcome for finding in found.values()] == [Outcome.ABSENT] * 3
-    joint = experiments.together(rules, found, known)
+    joint = experiments.together(rules, found, known, nothing_more)
     assert set(joint) == {"DAT001", "OPT002"}
     assert all(finding.status is Status.CONFIRMED for finding in joint.values())
     trials = [finding.trial for finding in joint.values()]
     assert [record.together_with for record in trials if record] == [("OPT002",), ("DAT001",)]
-    assert experiments.cures["DAT001"].path == (("DAT001", 0), ("OPT002", 0))
+    assert dict(experiments.cures["DAT001"].path) == {"DAT001": 0, "OPT002": 0}
     cured = fit(experiments.cures["DAT001"].setup)
     assert cured.losses[-1] < 0.05 * cured.losses[0]
     assert experiments.explain({**found, **joint}, known)
+
+
+def test_a_cause_that_shows_only_once_another_is_treated_is_found() -> None:
+    experiments, known, _ = opened(line(scale=1e-4, **SLOW))
+    found = alone(experiments, [SCALE], known)
+    assert found["DAT001"].outcome is Outcome.ABSENT
+    shown = {"OPT002": suspicion("OPT002").verdict}
+    joint = experiments.together([SCALE, RATE], found, known, lambda setup: shown)
+    assert set(joint) == {"DAT001", "OPT002"}
+    assert joint["OPT002"].verdict == shown["OPT002"]
 
 
 def test_nothing_is_joined_where_one_cause_is_proven() -> None:
     experiments, known, _ = opened(line(**SLOW))
     found = alone(experiments, [RATE, IDLE], known)
     assert found["OPT002"].status is Status.CONFIRMED
-    assert experiments.together([RATE, IDLE], found, known) == {}
+    assert experiments.together([RATE, IDLE], found, known, nothing_more) == {}
 
 
 def test_by_standers_that_do_not_cure_together_stay_refuted() -> None:
     experiments, known, _ = opened(line(**SLOW))
     rules = [IDLE, rule("OPT011", rebuilt)]
     found = alone(experiments, rules, known)
-    assert experiments.together(rules, found, known) == {}
+    assert experiments.together(rules, found, known, nothing_more) == {}
 
 
 @pytest.mark.parametrize("trainings", range(8))
@@ -192,7 +207,7 @@ def test_time_that_runs_out_in_the_middle_ends_it_quietly(trainings: int, monkey
     found = alone(experiments, [SCALE, RATE], known)
     last = experiments.laboratory.trainings + trainings
     monkeypatch.setattr(Laboratory, "exhausted", property(lambda lab: lab.trainings >= last))
-    joint = experiments.together([SCALE, RATE], found, known)
+    joint = experiments.together([SCALE, RATE], found, known, nothing_more)
     assert set(joint) <= {"DAT001", "OPT002"}
 
 

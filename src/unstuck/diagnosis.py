@@ -183,7 +183,7 @@ class Diagnosing:
             self._try(self.rules, comparison)
         with self._part("trying together"):
             if self._opened is not None:
-                self._findings.update(self._opened.together(self.rules, self._findings, comparison))
+                self._findings.update(self._opened.together(self.rules, self._findings, comparison, self._judge_again))
         if any(finding.status is Status.CONFIRMED for finding in self._findings.values()):
             self._leave(phases[Phase.FURTHER])
             return
@@ -284,6 +284,18 @@ class Diagnosing:
                 self._leave([rule], f"{cause.code} {cause.name} may be its cause; treat that and examine again")
                 continue
             self._findings[rule.code] = self._experiments(comparison).alone(rule, self._findings[rule.code], comparison)
+
+    def _judge_again(self, setup: Setup) -> dict[str, Verdict]:
+        """What the first batch and the run of a changed set-up show, by code."""
+        examination = Examination(setup, self._time.deadline)
+        examination.put(Allowance(self._time.run_seconds))
+        phases = by_phase(self.rules)
+        found: dict[str, Verdict] = {}
+        for rule in (*phases[Phase.FIRST_BATCH], *phases[Phase.RUN]):
+            verdict = judged(rule, examination)
+            if isinstance(verdict, Verdict):
+                found[rule.code] = verdict
+        return found
 
     def _is_mere_consequence(self, rule: Rule) -> bool:
         """Whether a cause that is proven by its evidence alone explains the rule: no trial could tell more."""

@@ -12,8 +12,9 @@ from unstuck.joint import try_together
 from unstuck.laboratory import Laboratory
 from unstuck.measure.comparison import LARGE, MOST_OF_IT, SAME_MODEL, Comparison
 from unstuck.ranking import finding_of, is_by_evidence
-from unstuck.report import Branch, Finding, Outcome, Status
+from unstuck.report import Branch, Finding, Outcome, Status, Verdict
 from unstuck.rule import Aim, Rule
+from unstuck.setup import Setup
 from unstuck.trials import Tried, apply_remedy, trial
 
 
@@ -71,7 +72,11 @@ class Experiments:
         return finding_of(rule, finding.verdict, tried.trial)
 
     def together(
-        self, rules: Iterable[Rule], findings: Mapping[str, Finding], comparison: Comparison | None
+        self,
+        rules: Iterable[Rule],
+        findings: Mapping[str, Finding],
+        comparison: Comparison | None,
+        judge_again: Callable[[Setup], Mapping[str, Verdict]],
     ) -> dict[str, Finding]:
         """Where no remedy cured alone, see whether several do together.
 
@@ -79,10 +84,12 @@ class Experiments:
             rules: In the order of the guide.
             findings: By code; those that were suspected and tried count.
             comparison: Where the run as given stands.
+            judge_again: Gives verdicts on a changed set-up, by code, as far as its run shows them.
 
         Returns:
             The findings that are proven so, by code.
         """
+        rules = tuple(rules)
         suspects = [
             rule
             for rule in rules
@@ -96,13 +103,34 @@ class Experiments:
             for code, finding in findings.items()
         )
         little = comparison is not None and comparison.can_clear and comparison.shortfall < MOST_OF_IT.value
-        if proven or little or len(suspects) < 2 or self.laboratory.exhausted:
+        if proven or little or not suspects or self.laboratory.exhausted:
             return {}
-        cures = try_together(self.laboratory, self._examination, comparison, suspects, self._announce)
+        verdicts = {rule.code: findings[rule.code].verdict for rule in suspects}
+
+        def unmasked(setup: Setup) -> list[Rule]:
+            """What is suspected only once the set-up has been changed, where something is wrong for sure."""
+            if comparison is None or not comparison.training_is_large:
+                return []
+            again = {
+                code: verdict
+                for code, verdict in judge_again(setup).items()
+                if verdict.outcome is Outcome.PRESENT and code not in verdicts
+            }
+            found = [
+                rule
+                for rule in rules
+                if rule.code in again and rule.aim is Aim.TRAINING and rule.remedy.apply is not None
+            ]
+            verdicts.update((rule.code, again[rule.code]) for rule in found)
+            return found
+
+        cures = try_together(
+            self.laboratory, self._examination, comparison, suspects, self.cures, unmasked, self._announce
+        )
         self.cures.update(cures)
         return {
-            rule.code: finding_of(rule, findings[rule.code].verdict, cures[rule.code].trial)
-            for rule in suspects
+            rule.code: finding_of(rule, verdicts[rule.code], cures[rule.code].trial)
+            for rule in rules
             if rule.code in cures
         }
 

@@ -53,6 +53,24 @@ class Gauge:
             return False
         return comparison.shortfall_of(scores, self.by_loss) < ENOUGH
 
+    def height(self, scores: Scores) -> float:
+        """How far the training score lies above the lowest known, in spans.
+
+        Other than in a gain, what lies above the best constant counts: coming down to it cures nothing, but tells
+        which of several changes goes the right way.
+
+        Args:
+            scores: Of a run.
+
+        Returns:
+            The height; infinite where the score is no number.
+        """
+        number = self.number(scores)
+        constant, lowest = self._span("training") if self.by_loss else (1.0, 0.0)
+        if not math.isfinite(number):
+            return math.inf
+        return (number - lowest) / (constant - lowest) if math.isfinite(lowest) and constant > lowest else number
+
     def number(self, scores: Scores) -> float:
         """The number that the trial shows."""
         if self.aim is Aim.BALANCED:

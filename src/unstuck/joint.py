@@ -1,28 +1,38 @@
 """Causes that hurt only together: each remedy alone changes nothing, all of them cure.
 
-All suspected remedies are applied one after the other, or all but one. Where that cures, each is left out once: those
-without which the cure fails are necessary, the others are by-standers.
+First step by step: on top of the remedy that brought the loss down furthest, though not far enough, the others are
+tried, and so on. Where that does not cure, all suspected remedies are applied one after the other, or all but one.
+Where one of these ways cures, each remedy is left out once: those without which the cure fails are necessary, the
+others are by-standers.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, final
 
 from unstuck.errors import RemedyError
 from unstuck.examine import Examination
 from unstuck.gauge import Gauge, loss_compares
 from unstuck.laboratory import Attempt, Laboratory
 from unstuck.measure.comparison import LARGE, Comparison
+from unstuck.ranking import AS_GOOD
 from unstuck.report import Outcome
-from unstuck.rule import Rule
+from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
 from unstuck.trials import Path, Tried, apply_remedy, measure
 
 NECESSARY: Final = 0.5
 """A remedy without which less than this share of the joint gain is left is necessary: it does more than the rest."""
+
+STARTS: Final = 2
+"""Remedies on top of which others are tried, those that brought the loss down furthest alone."""
+
+DEEPEST: Final = 3
+"""Remedies on top of each other at most."""
 
 
 def try_together(
@@ -30,6 +40,8 @@ def try_together(
     examination: Examination,
     comparison: Comparison | None,
     rules: Sequence[Rule],
+    alone: Mapping[str, Tried],
+    further: Callable[[Setup], Sequence[Rule]],
     announce: Callable[[str], None],
 ) -> dict[str, Tried]:
     """Try the remedies of several suspected rules at once.
@@ -38,7 +50,9 @@ def try_together(
         laboratory: Trains, and holds the control.
         examination: Holds the measurements that remedies ask for.
         comparison: Gives the span that gains are shares of, where it could be measured.
-        rules: Suspected, none of them proven alone, in the order of the guide; all with the same aim.
+        rules: Suspected, none of them proven alone, in the order of the guide; all meant to lower the training loss.
+        alone: What each of them came to alone, by its code.
+        further: Gives the rules that are suspected once a set-up has been changed, and were not before.
         announce: Told what is being tried.
 
     Returns:
@@ -46,10 +60,16 @@ def try_together(
     """
     start = time.monotonic()
     given = laboratory.prepared.setup
+    by_code = {rule.code: rule for rule in rules}
+
+    def unmasked(setup: Setup) -> Sequence[Rule]:
+        found = further(setup)
+        by_code.update((rule.code, rule) for rule in found)
+        return found
+
     announce("trying the suspected remedies together")
-    for wanted in _sets(rules):
-        path, chosen = _greedy(laboratory, examination, comparison, wanted)
-        gauge = Gauge(comparison, rules[0].aim, loss_compares(given, [chosen]))
+    for path, chosen in _ways(laboratory, examination, comparison, rules, alone, unmasked):
+        gauge = Gauge(comparison, Aim.TRAINING, loss_compares(given, [chosen]))
         gain = _gain(laboratory, gauge, chosen) if len(path) > 1 else 0.0
         if gain >= LARGE.value:
             break
@@ -57,7 +77,6 @@ def try_together(
             return {}
     else:
         return {}
-    by_code = {rule.code: rule for rule in rules}
     necessary = list(path)
     for step in path:
         rest = [kept for kept in necessary if kept != step]
@@ -85,6 +104,106 @@ def try_together(
         )
         for code in codes
     }
+
+
+def _ways(
+    laboratory: Laboratory,
+    examination: Examination,
+    comparison: Comparison | None,
+    rules: Sequence[Rule],
+    alone: Mapping[str, Tried],
+    further: Callable[[Setup], Sequence[Rule]],
+) -> Iterator[tuple[Path, Setup]]:
+    """What may cure, the likeliest first.
+
+    Yields:
+        One remedy on top of another, from those that went lowest; on top of the lowest what shows only then; all at
+        once; all but one.
+    """
+    reached = {rule.code: _height(laboratory, comparison, alone[rule.code]) for rule in rules}
+    starts = [rule for rule in sorted(rules, key=lambda rule: reached[rule.code]) if math.isfinite(reached[rule.code])]
+    for first in starts[:STARTS] if len(rules) > 1 else ():
+        yield _stepwise(laboratory, examination, comparison, rules, alone[first.code])
+    for first in starts[:1]:
+        unmasked = further(alone[first.code].setup)
+        if unmasked:
+            yield _stepwise(laboratory, examination, comparison, unmasked, alone[first.code])
+    for wanted in _sets(rules) if len(rules) > 1 else ():
+        yield _greedy(laboratory, examination, comparison, wanted)
+
+
+def _height(laboratory: Laboratory, comparison: Comparison | None, tried: Tried) -> float:
+    """How far the loss still is above the lowest known with a remedy that was tried alone."""
+    gauge = Gauge(comparison, Aim.TRAINING, loss_compares(laboratory.prepared.setup, [tried.setup]))
+    return math.inf if tried.after is None else gauge.height(tried.after)
+
+
+def _stepwise(
+    laboratory: Laboratory,
+    examination: Examination,
+    comparison: Comparison | None,
+    rules: Sequence[Rule],
+    first: Tried,
+) -> tuple[Path, Setup]:
+    """Put remedies on top of the first, each time the one that brings the loss down furthest, while it comes down."""
+    path, setup, reached = first.path, first.setup, _height(laboratory, comparison, first)
+    while len(path) < DEEPEST:
+        steps: list[_Step] = []
+        for rule in rules:
+            if rule.code not in dict(path) and not laboratory.exhausted:
+                steps += _steps(laboratory, examination, comparison, rule, setup)
+                if steps and steps[-1].suffices:
+                    break
+        if not steps:
+            break
+        most = max(step.gain for step in steps)
+        good = [step for step in steps if step.gain >= LARGE.value and step.gain >= most - AS_GOOD]
+        # Of what cures as well, what mends everything names nothing; else the guide's order decides.
+        step = min(good, key=lambda step: step.rule.is_cure_all, default=min(steps, key=lambda step: step.height))
+        if step.height >= reached:
+            break
+        path, setup, reached = (*path, (step.rule.code, step.index)), step.setup, step.height
+        if good:
+            break
+    return path, setup
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One remedy on top of others, from the first seed."""
+
+    rule: Rule
+    index: int
+    setup: Setup
+    gain: float
+    height: float
+    suffices: bool
+
+
+def _steps(
+    laboratory: Laboratory, examination: Examination, comparison: Comparison | None, rule: Rule, setup: Setup
+) -> list[_Step]:
+    """Each way of a rule's remedy on top of a changed set-up, until one leaves nothing that falls short."""
+    given = laboratory.prepared.setup
+    try:
+        candidates = apply_remedy(rule, examination, setup)
+    except RemedyError:
+        return []
+    gauge = Gauge(comparison, rule.aim, loss_compares(given, candidates))
+    before = laboratory.attempt(given, given.seed).scores
+    width = laboratory.at_once(candidates)
+    steps: list[_Step] = []
+    for start in range(0, len(candidates), width):
+        part = candidates[start : start + width]
+        for index, attempt in enumerate(laboratory.attempt_all([(changed, given.seed) for changed in part]), start):
+            if isinstance(attempt, Attempt):
+                gain, height = gauge.gain(before, attempt.scores), gauge.height(attempt.scores)
+                suffices = comparison is not None and gauge.is_enough(comparison, attempt.scores, gain)
+                steps.append(_Step(rule, index, candidates[index], gain, height, suffices))
+        if steps and any(step.suffices for step in steps):
+            break
+    return sorted(steps, key=lambda step: step.suffices)
 
 
 def _sets(rules: Sequence[Rule]) -> Iterator[Sequence[Rule]]:

@@ -18,7 +18,7 @@ from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.scores import Scores
 from unstuck.quantity import Quantity
 from unstuck.report import Candidate, Curve, Outcome, Trial
-from unstuck.rule import Rule
+from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
 from unstuck.setup.describe import difference
 from unstuck.stats import mean_interval
@@ -99,7 +99,12 @@ def trial(
         return Tried(nothing, given, (), None, gauge.by_loss)
     best = max(gain for gain, _ in screened)
     found: tuple[Trial, Scores, Setup] | None = None
-    for chosen in _worth_pairing(screened, candidates)[:MOST_PAIRED]:
+    worth_pairing = _worth_pairing(screened, candidates)[:MOST_PAIRED]
+    if best <= HOPELESS and rule.aim is Aim.TRAINING:  # none cures; what goes lowest may do so together with another
+        worth_pairing = [
+            min((setup for _, setup in screened), key=lambda setup: gauge.height(_scores(laboratory, setup)))
+        ]
+    for chosen in worth_pairing:
         if not isinstance(laboratory.attempt_all([(chosen, given.seed)])[0], Attempt):
             continue  # one that was not screened may not run
         record, after = measure(laboratory, chosen, gauge, says, announce)
@@ -116,13 +121,18 @@ def trial(
     return Tried(record, chosen, path, after, gauge.by_loss)
 
 
+def _scores(laboratory: Laboratory, setup: Setup) -> Scores:
+    """What a set-up that was screened came to."""
+    return laboratory.attempt(setup, laboratory.prepared.setup.seed).scores
+
+
 def _ranking(laboratory: Laboratory, gauge: Gauge, screened: Sequence[tuple[float, Setup]]) -> tuple[Candidate, ...]:
     """What each of several changes gained on the first seed, the best first; none where there was but one."""
     given = laboratory.prepared.setup
     if len(screened) < 2:
         return ()
     return tuple(
-        Candidate(difference(given, setup), gauge.number(laboratory.attempt(setup, given.seed).scores), gain)
+        Candidate(difference(given, setup), gauge.number(_scores(laboratory, setup)), gain)
         for gain, setup in sorted(screened, key=lambda pair: -pair[0])
     )
 
@@ -160,7 +170,7 @@ def _screen(
             screened.append((gauge.gain(control.scores, attempt.scores), candidate))
             if comparison is not None and gauge.is_enough(comparison, attempt.scores, screened[-1][0]):
                 return screened, failure
-    reached = {id(changed): laboratory.attempt(changed, given.seed).scores for _, changed in screened}
+    reached = {id(changed): _scores(laboratory, changed) for _, changed in screened}
     gauge.note(reached.values())
     return [(gauge.gain(control.scores, reached[id(changed)]), changed) for _, changed in screened], failure
 

@@ -51,6 +51,12 @@ SMALL: Final = Threshold(
     "ten times the thousandth of Karpathy 2015; every base of bench/bases at a thirtieth of its rate is below 3e-3",
 )
 
+LEAP: Final = Threshold(
+    0.1,
+    "norm of the weights",
+    "a hundred times the thousandth that sound runs show (Karpathy 2019): as too high a rate",
+)
+
 SOUND: Final = (1e-3, 0.1)
 """Updates over weights that a sound rate gives, and a decade on either side is tried."""
 
@@ -61,6 +67,7 @@ FAULT: Final = 1.0 / 300.0
 def judge(course: Course) -> Verdict:
     """Suspect small updates in a run that has not arrived."""
     typical = Quantity("typical update of the weights in one step / weights", course.typical_update, SMALL.unit)
+    largest = Quantity("largest update of the weights in one step / weights", course.largest_update, LEAP.unit)
     update = Evidence(typical, SMALL)
     late = Evidence(Quantity("fall of the loss over the second half / over the whole run", course.late_share), FLAT)
     if math.isnan(course.typical_update):
@@ -71,6 +78,9 @@ def judge(course: Course) -> Verdict:
     if course.typical_update == 0.0:
         sentence = "The weights did not move at all, which no rate changes."
         return Verdict(Outcome.ABSENT, sentence, (update, late))
+    if course.largest_update >= LEAP.value and course.end >= course.start:
+        sentence = f"One step changed the weights by {course.largest_update:.0%} of their size, and the loss rose."
+        return Verdict(Outcome.ABSENT, sentence, (Evidence(largest, LEAP), update))
     # Coming to rest speaks for a sound rate only where the weights once moved at a sound pace.
     if course.has_arrived and course.largest_update >= SMALL.value:
         return Verdict(Outcome.ABSENT, "The loss fell and then stayed where it was.", (late, update))

@@ -11,7 +11,7 @@ from torch import nn
 
 from unstuck.edits.initialisation import draw_initialisation, initialise_soundly
 from unstuck.errors import UnstuckError
-from unstuck.measure.comparison import Comparison
+from unstuck.measure.comparison import LARGE, Comparison
 from unstuck.measure.curvature.critical import measure_point
 from unstuck.measure.curvature.density import Density, spectral_density
 from unstuck.measure.curvature.escape import Continuation, go_on
@@ -118,13 +118,17 @@ class EndPoint:
             The point.
 
         Raises:
-            NotMeasurable: If the training loss is not large, the run diverged, or its loss cannot be differentiated.
+            NotMeasurable: If the training loss is not large, the run diverged or ended clearly above the best constant
+                prediction, or its loss cannot be differentiated.
         """
         if not comparison.training_is_large:
             raise NotMeasurable("the training loss is not large, so it does not matter where the run ended")
         if trained.run.record.stopped == "non-finite":
             raise NotMeasurable("the run ended in no finite numbers")
-        span = comparison.given.training.loss - comparison.lowest("training")
+        lowest = comparison.lowest("training")
+        span = comparison.given.training.loss - lowest
+        if span > (1.0 + LARGE.value) * (comparison.constant_training - lowest) > 0.0:
+            raise NotMeasurable("the run was thrown above the best constant prediction, and came to no rest there")
         try:
             return end_point(prepared.setup, trained.run.model, len(trained.run.losses), span)
         except UnstuckError as error:
