@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, final
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unstuck.edits.batch_norms import batch_norms
+from unstuck.loop.clock import WorkClock
 from unstuck.loop.evaluate import predict, score_of
 from unstuck.loop.stages import compute_loss
 from unstuck.measure.preparation import Prepared, Trained
@@ -127,10 +127,10 @@ class _Means:
 
 def _batches(setup: Setup) -> list[Any]:
     found: list[Any] = []
-    start = time.perf_counter()
+    clock = WorkClock()
     for batch in setup.train.batches(torch.Generator().manual_seed(setup.seed)):
         found.append(setup.placed(batch))
-        if len(found) >= BATCHES or (len(found) >= FEWEST and time.perf_counter() - start > LONGEST_SECONDS):
+        if len(found) >= BATCHES or (len(found) >= FEWEST and clock() > LONGEST_SECONDS):
             break
     return found
 
@@ -138,11 +138,11 @@ def _batches(setup: Setup) -> list[Any]:
 def _run(setup: Setup, model: nn.Module, batches: list[Any]) -> list[float]:
     """The loss of each batch in training mode; NaN where the set-up keeps its loss inside the step."""
     losses: list[float] = []
-    start = time.perf_counter()
+    clock = WorkClock()
     with torch.no_grad():
         for batch in batches:
             outputs = setup.outputs(model, batch)
             losses.append(math.nan if setup.loss is None else float(compute_loss(setup, outputs, batch)))
-            if len(losses) >= FEWEST and time.perf_counter() - start > LONGEST_SECONDS:
+            if len(losses) >= FEWEST and clock() > LONGEST_SECONDS:
                 break
     return losses

@@ -28,7 +28,7 @@ PART: Final = 128
 """Samples that are run at once where training batches are smaller."""
 
 SECONDS: Final = 0.03
-"""Wall time after which no further batch is run."""
+"""Work of this thread after which no further batch is run."""
 
 
 @final

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, final
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from unstuck.edits.registration import unregistered
+from unstuck.loop.clock import WorkClock
 from unstuck.loop.stages import take_step
 from unstuck.loop.watching import own_parameters, parametrised_layers
 from unstuck.measure.ledger import STEP, Ledger, copies
@@ -134,11 +134,11 @@ def observe(setup: Setup, ledger: Ledger, wanted: int) -> None:
         ledger: Hooked into the model and the optimizer that are trained.
         wanted: Optimizer steps.
     """
-    deadline = time.monotonic() + LONGEST_SECONDS
+    clock = WorkClock()
     for batch in _batches(setup):
         with ledger.call():
             take_step(setup, ledger.model, ledger.optimizer, setup.placed(batch))
-        if len(ledger.shares) >= wanted or len(ledger.events) >= MOST_CALLS or time.monotonic() > deadline:
+        if len(ledger.shares) >= wanted or len(ledger.events) >= MOST_CALLS or clock() > LONGEST_SECONDS:
             return
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, final
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from unstuck.loop.clock import WorkClock
 from unstuck.loop.correcting import SLOPE_ZERO, way_out
 from unstuck.loop.stages import take_step
 from unstuck.loop.watching import own_parameters, parametrised_layers
@@ -82,7 +82,7 @@ class GradientPath:
             raise NotMeasurable("the first loss is not a finite number")
         floor = max(10.0 * abs(again - loss), REPEATS * abs(loss))
         flat = any(way in SLOPE_ZERO for way in watch.ways)
-        deadline = time.monotonic() + LONGEST_SECONDS
+        clock = WorkClock()
         cut: list[LayerConduct] = []
         unused: list[str] = []
         largest = 0.0
@@ -95,7 +95,7 @@ class GradientPath:
                 largest = max(largest, moved / max(abs(loss), 1e-30))
             else:
                 unused.append(layer.name)
-            if time.monotonic() > deadline:
+            if clock() > LONGEST_SECONDS:
                 break
         return cls(
             trainable=trainable_numbers,

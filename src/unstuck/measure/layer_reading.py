@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from unstuck.edits.activations import FUNCTIONS
 from unstuck.edits.insertion import leaves
 from unstuck.edits.structure import AFFINE
 from unstuck.edits.tracing import DROPOUTS
+from unstuck.loop.clock import WorkClock
 from unstuck.loop.stages import compute_loss
 from unstuck.setup import Batch, Setup
 from unstuck.setup.batch import length
@@ -38,6 +38,9 @@ SLOPES: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "softsign": lambda output: (1.0 - output.abs()).square(),
 }
 """Derivative of each bounded function, as a share of its largest, from its output."""
+
+MOST_WAITING: Final = 30.0
+"""Seconds of wall time that count as one: what is read is so little that a busy machine would cut it short."""
 
 
 @final
@@ -228,12 +231,12 @@ def read(
         batches: At least one is run.
         hidden: Numbers of the calls of `FUNCTIONS` that are hidden activations; None for all.
         backward: Whether the gradient of the loss on the first batch is taken.
-        seconds: No further batch is begun after this time.
+        seconds: Work of this thread after which no further batch is begun.
 
     Returns:
         What was seen.
     """
-    reading, deadline = Reading(), time.monotonic() + seconds
+    reading, clock = Reading(), WorkClock(MOST_WAITING)
     reader = _Reader(reading, hidden)
     with _hooked(model, reader), _kept_buffers(model):
         for batch in batches:
@@ -246,7 +249,7 @@ def read(
                     loss.backward()
             reader.first = False
             reading.samples += length(batch)
-            if time.monotonic() > deadline:
+            if clock() > seconds:
                 break
     return reading
 

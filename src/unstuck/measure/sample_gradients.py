@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from unstuck.loop.clock import WorkClock
 from unstuck.loop.stages import compute_loss, forward_backward
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Batch, Setup
@@ -32,7 +32,7 @@ COORDINATES: Final = 2**17
 """Weights of which gradients are kept at most: a random choice gives the same ratio in the mean."""
 
 LONGEST_SECONDS: Final = 0.25
-"""Wall time after which no more gradients are taken, once there are `FEWEST`."""
+"""Work of this thread after which no more gradients are taken, once there are `FEWEST`."""
 
 
 def sample_gradients(setup: Setup, model: nn.Module) -> tuple[Tensor, int]:
@@ -101,14 +101,14 @@ def _of_each_sample(setup: Setup, model: nn.Module, samples: Batch) -> Tensor | 
         return value
 
     each = vmap(grad(loss), in_dims=(None, 0), randomness="different")
-    kept, found, start = _coordinates(sum(part.numel() for part in parameters.values())), [], time.perf_counter()
+    kept, found, clock = _coordinates(sum(part.numel() for part in parameters.values())), [], WorkClock()
     try:
         for first in range(0, length(samples), CHUNK):
             chunk = _part(samples, torch.arange(first, min(first + CHUNK, length(samples))))
             gradients = each(parameters, chunk)
             flat = torch.cat([part.flatten(1) for part in gradients.values()], dim=1)
             found.append((flat if kept is None else flat[:, kept.to(flat.device)]).detach().cpu().double())
-            if time.perf_counter() - start > LONGEST_SECONDS and CHUNK * len(found) >= FEWEST:
+            if clock() > LONGEST_SECONDS and CHUNK * len(found) >= FEWEST:
                 break
     except Exception:  # control flow on values, or an operation without a batching rule: parts will do
         return None
@@ -118,7 +118,7 @@ def _of_each_sample(setup: Setup, model: nn.Module, samples: Batch) -> Tensor | 
 def _of_parts(setup: Setup, model: nn.Module, samples: Batch | None) -> tuple[Tensor, int]:
     """Gradients `[K, P]` of disjoint parts, and how many samples each has."""
     parameters = [part for part in model.parameters() if part.requires_grad]
-    kept, found, start = _coordinates(sum(part.numel() for part in parameters)), list[Tensor](), time.perf_counter()
+    kept, found, clock = _coordinates(sum(part.numel() for part in parameters)), list[Tensor](), WorkClock()
     size = setup.train.batch_size
     if samples is not None:
         size = max(2 if _mixes_samples(model) else 1, min(size, length(samples) // PARTS))
@@ -127,7 +127,7 @@ def _of_parts(setup: Setup, model: nn.Module, samples: Batch | None) -> tuple[Te
         forward_backward(setup, model, batch)
         flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad.to_dense()).flatten() for p in parameters])
         found.append((flat if kept is None else flat[kept.to(flat.device)]).detach().cpu().double())
-        if time.perf_counter() - start > LONGEST_SECONDS and len(found) >= FEWEST:
+        if clock() > LONGEST_SECONDS and len(found) >= FEWEST:
             break
     if len(found) < FEWEST:
         raise NotMeasurable(f"the training data make only {len(found)} parts of {size} samples")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, final
 
 import torch
 from torch import Tensor
 
+from unstuck.loop.clock import WorkClock
 from unstuck.loop.evaluate import SAMPLES
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Data, Setup, StackedData
@@ -105,10 +105,10 @@ def _targets(setup: Setup) -> list[Tensor]:
             every = max(1, data.size // (SAMPLES * 4))
             found = [everything[part] for part in rows[::every]]
         else:
-            start = time.perf_counter()
+            clock = WorkClock()
             for batch in data.batches(torch.Generator().manual_seed(setup.seed)):
                 found.append(setup.targets(batch))
-                if time.perf_counter() - start > SECONDS:
+                if clock() > SECONDS:
                     break
     if not all(isinstance(part, Tensor) and part.dim() and len(part) for part in found):
         raise NotMeasurable("targets must be tensors with a row a sample")
