@@ -14,7 +14,7 @@ from unstuck.edits.passes import with_checked_edit
 from unstuck.edits.standardisation import InputScale, shaped
 from unstuck.errors import RemedyError
 from unstuck.setup import Edit, Setup
-from unstuck.setup.batch import map_tensors, split_batch, tensors
+from unstuck.setup.batch import floating_inputs, map_tensors, split_batch, tensors
 from unstuck.setup.data import gather
 
 SHIFT: Final = 8
@@ -196,8 +196,7 @@ def _one_input(setup: Setup) -> tuple[str, InputScale, Tensor, Tensor | None]:
     """Where the only floating-point input comes in, some of it `[M, …]`, and their labels where they are classes."""
     entry, scales = _scales(setup)
     batch = gather(setup.train.head(COMPARED))
-    positional, named, targets = split_batch(batch)
-    inputs = [part for part in tensors((positional, named)) if part.is_floating_point()]
+    inputs, targets = floating_inputs(batch), split_batch(batch)[2]
     if len(scales) != 1 or len(inputs) != 1:
         raise RemedyError("there is not exactly one floating-point input")
     classes = isinstance(targets, Tensor) and targets.dim() == 1 and not targets.is_floating_point()

@@ -15,7 +15,7 @@ from unstuck.edits.resizing import resize, width
 from unstuck.edits.tracing import trace
 from unstuck.errors import RemedyError
 from unstuck.setup import Edit, Setup
-from unstuck.setup.batch import tensors
+from unstuck.setup.batch import floating_inputs
 from unstuck.setup.data import gather
 
 MOST: Final = 300
@@ -114,12 +114,10 @@ def with_derived_features(setup: Setup, formula: str) -> Setup:
     Raises:
         RemedyError: If the model does not begin with one linear layer on the inputs `[N, D]`.
     """
-    given = [tensor for tensor in tensors(setup.train.head(1)) if tensor.is_floating_point()]
     record = trace(setup)
     first = next((call for call in record.calls if isinstance(call.module, nn.Linear)), None)
-    taken = gather(setup.train.head(SAMPLES))
-    inputs = next((tensor for tensor in tensors(taken) if tensor.is_floating_point()), None)
-    if first is None or inputs is None or inputs.dim() != 2 or not given:
+    inputs = next(iter(floating_inputs(gather(setup.train.head(SAMPLES)))), None)
+    if first is None or inputs is None or inputs.dim() != 2:
         raise RemedyError("the model does not begin with a linear layer on a table of features")
     if first is not record.calls[0] or first.module.in_features != inputs.shape[1] or record.times(first.name) != 1:
         raise RemedyError("the model does not begin with a linear layer on a table of features")

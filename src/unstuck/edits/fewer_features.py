@@ -13,7 +13,7 @@ from unstuck.edits.passes import with_checked_edit
 from unstuck.edits.standardisation import add_buffer
 from unstuck.errors import RemedyError
 from unstuck.setup import Edit, Setup
-from unstuck.setup.batch import map_tensors, split_batch, tensors
+from unstuck.setup.batch import floating_inputs, map_tensors, split_batch, tensors
 from unstuck.setup.data import gather
 
 SAMPLES: Final = 1000
@@ -42,8 +42,7 @@ def with_fewer_features(setup: Setup, share: float) -> Setup:
     """
     entry, scales = input_scales(setup)
     batch = gather(setup.train.head(SAMPLES))
-    positional, named, targets = split_batch(batch)
-    inputs = [part for part in tensors((positional, named)) if part.is_floating_point()]
+    inputs, targets = floating_inputs(batch), split_batch(batch)[2]
     if len(scales) != 1 or len(inputs) != 1 or inputs[0].dim() != 2 or inputs[0].shape[1] < FEWEST:
         raise RemedyError("its inputs are no vectors of several features")
     if not isinstance(targets, Tensor) or targets.numel() != len(inputs[0]):

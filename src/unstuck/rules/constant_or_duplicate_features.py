@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import torch
@@ -44,13 +45,16 @@ from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Aim, Case, Remedy, Rule
 from unstuck.setup import Batch, Setup
-from unstuck.setup.batch import replace_inputs, split_batch, tensors
+from unstuck.setup.batch import floating_inputs, replace_each_input, replace_inputs
 
 AS_LOUD: Final = Threshold(
     0.5, "variances of a training feature", "half of what one trained feature says; the trial decides what it costs"
 )
 SHARE: Final = 0.3
 """Of the features that the fault switches off in training."""
+
+LOUDER: Final = 8.0
+"""Factor on the features elsewhere: else too few of them are looked at to do harm."""
 
 
 def judge(idle: IdleFeatures) -> Verdict:
@@ -71,9 +75,7 @@ def judge(idle: IdleFeatures) -> Verdict:
 
 def switch_off_in_training(setup: Setup) -> Setup:
     """Hold three in ten of the features at zero in training, the last ones; elsewhere they are eight times as large."""
-    batch = setup.train.head(1)[0]
-    inputs, named, _ = split_batch(batch)
-    vectors = [tensor for tensor in tensors((inputs, named)) if tensor.is_floating_point() and tensor.dim() == 2]
+    vectors = [tensor for tensor in floating_inputs(setup.train.head(1)[0]) if tensor.dim() == 2]
     if not vectors or vectors[0].shape[1] < 2:
         raise RemedyError("inputs must be vectors of several features to switch some off")
     if setup.validation is None:
@@ -90,7 +92,7 @@ def switch_off_in_training(setup: Setup) -> Setup:
 
         return lambda batch: replace_inputs(batch, change)
 
-    loud = every_split(setup, lambda data: in_memory(data).mapped(scaled(8.0)))
+    loud = every_split(setup, lambda data: in_memory(data).mapped(scaled(LOUDER)))
     return replace(loud, train=in_memory(setup.train).mapped(scaled(0.0)))
 
 
@@ -103,18 +105,13 @@ def hold_constant(setup: Setup) -> Setup:
     Returns:
         The changed set-up.
     """
-    inputs, named, _ = split_batch(in_memory(setup.train).samples)
-    floating = [tensor for tensor in tensors((inputs, named)) if tensor.is_floating_point()]
-    held = [((tensor == tensor[:1]).all(0), tensor[0]) for tensor in floating]
-
-    def hold(batch: Batch) -> Batch:
-        chosen = iter(held)
-        return replace_inputs(batch, lambda values: _held(values, *next(chosen)))
-
-    return every_split(setup, lambda data: in_memory(data).mapped(hold))
+    inputs = floating_inputs(in_memory(setup.train).samples)
+    holds = [partial(_held, constant=(tensor == tensor[:1]).all(0), at=tensor[0]) for tensor in inputs]
+    return every_split(setup, lambda data: in_memory(data).mapped(lambda batch: replace_each_input(batch, holds)))
 
 
 def _held(values: Tensor, constant: Tensor, at: Tensor) -> Tensor:
+    """Values `[N, …]` with those of the places that are `constant` set to what they are `at`."""
     return torch.where(constant.to(values.device), at.to(values), values)
 
 

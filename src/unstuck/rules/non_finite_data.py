@@ -27,6 +27,7 @@ IEEE Std 754, "Floating-point arithmetic", 2019 (NaN goes on through every opera
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Final
 
 import torch
@@ -40,7 +41,7 @@ from unstuck.quantity import Quantity
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Batch, Data, Setup
-from unstuck.setup.batch import replace_inputs, split_batch, tensors
+from unstuck.setup.batch import floating_inputs, replace_each_input, replace_inputs
 
 LOST: Final = 0.01
 """Share of the numbers that the fault makes NaN."""
@@ -75,9 +76,7 @@ def _listed(what: str, numbers: tuple[int, ...], count: int) -> str:
 
 def lose_values(setup: Setup) -> Setup:
     """Make one number in a hundred of the floating-point inputs NaN, in every split."""
-    batch = setup.train.head(1)[0]
-    inputs, named, _ = split_batch(batch)
-    if not any(tensor.is_floating_point() for tensor in tensors((inputs, named))):
+    if not floating_inputs(setup.train.head(1)[0]):
         raise RemedyError("no input is floating-point, so none can be NaN")
 
     def change(values: Tensor) -> Tensor:
@@ -99,11 +98,11 @@ def fill_or_drop(setup: Setup) -> tuple[Setup, ...]:
     Raises:
         RemedyError: If the samples are not held in memory, or too few would be left.
     """
-    means = [_means(tensor) for tensor in _inputs(in_memory(setup.train).samples)]
+    inputs = floating_inputs(in_memory(setup.train).samples)
+    fills = [partial(_filled, means=_means(tensor)) for tensor in inputs]
 
     def fill(batch: Batch) -> Batch:
-        chosen = iter(means)
-        return replace_inputs(batch, lambda values: _filled(values, next(chosen)))
+        return replace_each_input(batch, fills)
 
     made, reason = [], RemedyError("no samples would be left")
     for change in (lambda data: _complete(data.mapped(fill)), _complete):
@@ -114,12 +113,6 @@ def fill_or_drop(setup: Setup) -> tuple[Setup, ...]:
     if not made:
         raise reason
     return tuple(made)
-
-
-def _inputs(batch: Batch) -> list[Tensor]:
-    """Floating-point inputs in the order in which `replace_inputs` meets them."""
-    inputs, named, _ = split_batch(batch)
-    return [tensor for tensor in tensors((inputs, named)) if tensor.is_floating_point()]
 
 
 def _means(values: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ F. R. Hampel et al., "Robust statistics: the approach based on influence functio
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -45,20 +46,24 @@ from unstuck.measure.tails import Tail, Tails, fences
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Aim, Case, Remedy, Rule
-from unstuck.setup import Batch, Setup
-from unstuck.setup.batch import replace_inputs, replace_targets, split_batch, tensors
+from unstuck.setup import Setup
+from unstuck.setup.batch import floating_inputs, replace_each_input, replace_inputs, replace_targets
 
 MOST: Final = Threshold(0.5, "share of the spread", "majority: the few weigh more than all others together")
-FAR_OUT: Final = 3.0
-"""Interquartile ranges beyond the quartiles: Tukey's outer fences, passed by two normal numbers in a million."""
-
+FAR_OUT: Final = Threshold(
+    3.0,
+    "interquartile ranges",
+    "Tukey's outer fences (1977) lie so far beyond the quartiles: two normal numbers in a million pass them",
+)
 SPOILT: Final = 0.02
+"""Share of the samples that the fault moves."""
+
 DISTANCE: Final = 30.0
 """Standard deviations by which the fault moves numbers."""
 
 
 def judge(tails: Tails) -> Verdict:
-    """Suspect a few samples that own most of the spread, and lie beyond the outer fences."""
+    """Suspect a few samples that own most of the spread, and lie far from the median."""
     if not tails.tails:
         return Verdict(Outcome.ABSENT, "Neither inputs nor targets are numbers that vary.")
     ordered = sorted(tails.tails, key=lambda tail: tail.owned if math.isfinite(tail.owned) else -1.0, reverse=True)
@@ -68,7 +73,7 @@ def judge(tails: Tails) -> Verdict:
         f"The {worst.few} largest of {tails.samples} samples own {worst.owned:.0%} of the spread of the {worst.part}; "
         f"the largest number lies {worst.largest:.3g} interquartile ranges from the median."
     )
-    if worst.owned >= MOST.value and worst.largest > FAR_OUT:
+    if worst.owned >= MOST.value and worst.largest > FAR_OUT.value:
         return Verdict(Outcome.PRESENT, sentence, evidence)
     return Verdict(Outcome.ABSENT, sentence, evidence)
 
@@ -91,10 +96,9 @@ def spoil_samples(setup: Setup) -> Setup:
         return torch.where(hit.to(values.device).reshape(shape), values + far, values)
 
     numbers = isinstance(targets, Tensor) and targets.is_floating_point() and len(targets.unique()) > 2
-    inputs, named, _ = split_batch(train.samples)
     if numbers:
         return replace(setup, train=train.mapped(lambda batch: replace_targets(batch, moved(targets))))
-    if not any(tensor.is_floating_point() for tensor in tensors((inputs, named))):
+    if not floating_inputs(train.samples):
         raise RemedyError("neither targets nor inputs are numbers that could lie far out")
     return replace(setup, train=train.mapped(lambda batch: replace_inputs(batch, moved)))
 
@@ -112,26 +116,21 @@ def pull_in(setup: Setup) -> tuple[Setup, ...]:
         RemedyError: If the samples are not held in memory.
     """
     train = in_memory(setup.train)
-    inputs, named, targets = split_batch(train.samples)
-    bounds = [fences(tensor, FAR_OUT) for tensor in tensors((inputs, named)) if tensor.is_floating_point()]
-
-    def clip_inputs(batch: Batch) -> Batch:
-        chosen = iter(bounds)
-        return replace_inputs(batch, lambda values: _clipped(values, *next(chosen)))
-
-    clipped = every_split(setup, lambda data: data.mapped(clip_inputs))
+    targets = setup.targets(train.samples)
+    clips = [_clip_at(*fences(tensor, FAR_OUT.value)) for tensor in floating_inputs(train.samples)]
+    clipped = every_split(setup, lambda data: data.mapped(lambda batch: replace_each_input(batch, clips)))
     if isinstance(targets, Tensor) and targets.is_floating_point():
-        within = _clipped(targets, *fences(targets, FAR_OUT))
+        within = _clip_at(*fences(targets, FAR_OUT.value))(targets)
         clipped = replace(clipped, train=clipped.train.mapped(lambda batch: replace_targets(batch, within)))
     if type(setup.loss) is not nn.MSELoss or setup.loss.reduction != "mean" or not isinstance(targets, Tensor):
         return (clipped,)
     low, high = targets.double().quantile(torch.tensor([0.25, 0.75], dtype=torch.float64))
-    huber = _HalfSquared(max(float(high - low), 1e-12))
+    huber = _TwiceHuber(max(float(high - low), 1e-12))
     return clipped, setup.with_loss(huber, f"Huber, linear beyond {huber.delta:.3g}")
 
 
-class _HalfSquared:
-    """Twice a Huber loss, which equals the squared error up to `delta`."""
+class _TwiceHuber:
+    """Twice a Huber loss: the squared error up to a distance of `delta`, linear beyond."""
 
     def __init__(self, delta: float) -> None:
         self.delta = delta
@@ -140,8 +139,8 @@ class _HalfSquared:
         return 2.0 * nn.functional.huber_loss(outputs, targets, delta=self.delta)
 
 
-def _clipped(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    return values.clamp(low.to(values), high.to(values))
+def _clip_at(low: Tensor, high: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda values: values.clamp(low.to(values), high.to(values))
 
 
 def _heavy(values: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import torch
@@ -93,9 +93,9 @@ def split_batch(batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
         SetupError: If the batch has neither form.
     """
     if isinstance(batch, Mapping):
-        for key in TARGET_KEYS:
-            if key in batch:
-                return (), {name: value for name, value in batch.items() if name != key}, batch[key]
+        key = _target_key(batch)
+        if key is not None:
+            return (), {name: value for name, value in batch.items() if name != key}, batch[key]
         raise SetupError(
             f"A dictionary batch must hold its targets under one of {', '.join(TARGET_KEYS)}",
             f"keys {', '.join(map(str, batch))}",
@@ -111,6 +111,22 @@ def split_batch(batch: Batch) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
     )
 
 
+def floating_inputs(batch: Batch) -> list[Tensor]:
+    """The floating-point inputs of a batch, in the order in which `replace_inputs` changes them.
+
+    Args:
+        batch: As for `split_batch`.
+
+    Returns:
+        The tensors, each `[N, …]`.
+
+    Raises:
+        SetupError: If the batch is not of inputs and targets.
+    """
+    positional, named, _ = split_batch(batch)
+    return [tensor for tensor in tensors((positional, named)) if tensor.is_floating_point()]
+
+
 def replace_inputs(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
     """The same batch with every floating-point input tensor changed and its targets kept."""
 
@@ -118,15 +134,34 @@ def replace_inputs(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
         return change(tensor) if tensor.is_floating_point() else tensor
 
     if isinstance(batch, Mapping):
-        return {key: value if key in TARGET_KEYS else map_tensors(value, floating) for key, value in batch.items()}
+        kept_key = _target_key(batch)
+        return {key: value if key == kept_key else map_tensors(value, floating) for key, value in batch.items()}
     kept = [map_tensors(part, floating) for part in batch[:-1]] + [batch[-1]]
     return type(batch)(*kept) if hasattr(batch, "_fields") else type(batch)(kept)
+
+
+def replace_each_input(batch: Batch, changes: Iterable[Callable[[Tensor], Tensor]]) -> Batch:
+    """The same batch with each floating-point input changed by a function of its own.
+
+    Args:
+        batch: As for `split_batch`.
+        changes: One for each of `floating_inputs`.
+
+    Returns:
+        A new batch; targets and inputs that are not floating-point are kept.
+    """
+    waiting = iter(changes)
+    return replace_inputs(batch, lambda tensor: next(waiting)(tensor))
 
 
 def replace_targets(batch: Batch, targets: Any) -> Batch:
     """The same batch with other targets."""
     if isinstance(batch, Mapping):
-        key = next(key for key in TARGET_KEYS if key in batch)
-        return {**batch, key: targets}
+        return {**batch, _target_key(batch): targets}
     kept = [*batch[:-1], targets]
     return type(batch)(*kept) if hasattr(batch, "_fields") else type(batch)(kept)
+
+
+def _target_key(batch: Mapping[str, Any]) -> str | None:
+    """The key that holds the targets; where there are several, the first of `TARGET_KEYS`, as the others are inputs."""
+    return next((key for key in TARGET_KEYS if key in batch), None)
