@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.task import Kind, Task
 from unstuck.setup import Setup
 
-_NATURAL: Final[Mapping[OutputForm, Callable[[Tensor], Tensor]]] = {
+NATURAL: Final[Mapping[OutputForm, Callable[[Tensor], Tensor]]] = {
     OutputForm.LOG_RATES: torch.exp,
     OutputForm.BINARY_LOGITS: torch.sigmoid,
 }
@@ -34,36 +35,38 @@ def task_error(task: Task, outputs: Any, targets: Any) -> float:
         The error; NaN where it cannot be told.
     """
     if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor) or not outputs.numel():
-        return float("nan")
+        return math.nan
     outputs = outputs.detach().double().cpu()
     targets = targets.detach().cpu()
-    if task.kind is Kind.CLASSES:
-        answers = outputs.argmax(task.class_dimension).flatten()
-        truth = (targets.argmax(1) if task.one_hot else targets.long()).flatten()
+    if task.kind in (Kind.CLASSES, Kind.BINARY, Kind.LABELS):
+        answers, truth = _answered(task, outputs, targets)
         if answers.numel() != truth.numel():
-            return float("nan")
-        counted = (truth >= 0) & (truth < task.classes)  # cross_entropy ignores -100
-        return _share_wrong(answers[counted], truth[counted])
-    if task.kind in (Kind.BINARY, Kind.LABELS):
-        middle = 0.0 if task.output_form is OutputForm.BINARY_LOGITS else 0.5
-        if outputs.dim() > 1 and outputs.shape[1] == 2 and targets.dim() == 1:
-            answers = outputs.argmax(1)
-        else:
-            answers = (outputs > middle).long()
-        if answers.numel() != targets.numel():
-            return float("nan")
-        return _share_wrong(answers.flatten(), targets.long().flatten())
+            return math.nan
+        if task.kind is Kind.CLASSES:
+            counted = (truth >= 0) & (truth < task.classes)  # cross_entropy ignores -100
+            answers, truth = answers[counted], truth[counted]
+        return _share_wrong(answers, truth)
     if task.kind is Kind.VALUES and outputs.numel() == targets.numel():
         truth = targets.double().reshape(outputs.shape)
-        outputs = _NATURAL.get(task.output_form, torch.clone)(outputs)
+        outputs = NATURAL.get(task.output_form, torch.clone)(outputs)
         variance = (truth - truth.mean(0)).square().mean()
         return float((outputs - truth).square().mean() / variance.clamp_min(1e-30))
-    return float("nan")
+    return math.nan
+
+
+def _answered(task: Task, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The class, or yes as 1, that each output stands for, and the one that was wanted; both flat."""
+    if task.kind is Kind.CLASSES:
+        truth = targets.argmax(1) if task.one_hot else targets.long()
+        return outputs.argmax(task.class_dimension).flatten(), truth.flatten()
+    middle = 0.0 if task.output_form is OutputForm.BINARY_LOGITS else 0.5
+    of_two = outputs.dim() > 1 and outputs.shape[1] == 2 and targets.dim() == 1  # an output each for no and yes
+    return (outputs.argmax(1) if of_two else (outputs > middle).long()).flatten(), targets.long().flatten()
 
 
 def _share_wrong(answers: Tensor, truth: Tensor) -> float:
     if answers.numel() != truth.numel() or not truth.numel():
-        return float("nan")
+        return math.nan
     most_frequent = float(torch.unique(truth, return_counts=True)[1].max()) / truth.numel()
     wrong = float((answers != truth).double().mean())
     return wrong / max(1.0 - most_frequent, 1.0 / truth.numel())
@@ -84,11 +87,11 @@ def balanced_error(task: Task, outputs: Any, targets: Any) -> float:
     """
     found = answers_and_truth(task, outputs, targets)
     if found is None:
-        return float("nan")
+        return math.nan
     answers, truth = found
     present = truth.unique()
     if len(present) < 2:
-        return float("nan")
+        return math.nan
     recalls = [float((answers[truth == one] == one).double().mean()) for one in present]
     return (1.0 - sum(recalls) / len(recalls)) / (1.0 - 1.0 / len(recalls))
 
@@ -99,15 +102,7 @@ def answers_and_truth(task: Task, outputs: Any, targets: Any) -> tuple[Tensor, T
         return None
     if not isinstance(targets, Tensor):
         return None
-    outputs, targets = outputs.detach().double().cpu(), targets.detach().cpu()
-    if task.kind is Kind.CLASSES:
-        answers = outputs.argmax(task.class_dimension).flatten()
-        truth = (targets.argmax(1) if task.one_hot else targets.long()).flatten()
-    else:
-        middle = 0.0 if task.output_form is OutputForm.BINARY_LOGITS else 0.5
-        two = outputs.dim() > 1 and outputs.shape[1] == 2 and targets.dim() == 1
-        answers = (outputs.argmax(1) if two else (outputs > middle).long()).flatten()
-        truth = targets.long().flatten()
+    answers, truth = _answered(task, outputs.detach().double().cpu(), targets.detach().cpu())
     if answers.numel() != truth.numel():
         return None
     counted = (truth >= 0) & (truth < task.classes)
