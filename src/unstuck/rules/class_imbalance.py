@@ -56,6 +56,10 @@ LEFT: Final = 0.1
 """Share of the rarest class that the fault leaves."""
 
 KEPT: Final = 8
+"""Samples that the fault leaves of it at least."""
+
+MOST_CLASSES: Final = 64
+"""Different targets above which whole numbers are counts rather than classes."""
 
 
 def judge(recall: ClassRecall) -> Verdict:
@@ -139,7 +143,7 @@ def _labels(setup: Setup, samples: object) -> Tensor:
     if labels.dim() > 1 and labels.shape[1] > 1:
         labels = labels.argmax(1)
     labels = labels.reshape(len(labels), -1)[:, 0]
-    if len(labels.unique()) > 64:
+    if len(labels.unique()) > MOST_CLASSES:
         raise RemedyError("targets must be classes; these take too many values")
     return labels
 

@@ -68,41 +68,41 @@ def judge(data: DataSummary, layout: Layout) -> Verdict:
     numbers = [part.columns for part in data.train.inputs if part.kind is not InputKind.TOKENS]
     if not numbers:
         return Verdict(Outcome.ABSENT, "The inputs are tokens, which have no scale.")
-    quantities = [quantity for columns in numbers for quantity in _quantities(columns)]
-    evidence = tuple(Evidence(quantity, FAR) for quantity in sorted(quantities, key=_how_far, reverse=True))
-    worst = evidence[0].quantity
+    signs = [sign for columns in numbers for sign in _signs(columns)]
+    signs.sort(key=lambda sign: sign[0], reverse=True)
+    evidence = tuple(Evidence(quantity, FAR) for _, quantity in signs)
+    factor, worst = signs[0]
     norm = _norm_in_front(layout)
     if norm:
         return Verdict(Outcome.ABSENT, f"{norm} in front of the first layer takes inputs of any scale.", evidence)
-    if math.isnan(_how_far(worst)):
+    if math.isnan(factor):
         return Verdict(Outcome.UNDECIDED, "The inputs hold no finite numbers that vary.", evidence)
     sentence = f"The {worst.name} is {worst.value:.3g}"
-    if _how_far(worst) >= math.log(FAR.value):
+    if factor >= math.log(FAR.value):
         return Verdict(Outcome.PRESENT, f"{sentence}, far from what a network's start is made for.", evidence)
     return Verdict(Outcome.ABSENT, f"{sentence}: within a factor of {FAR.value:g}.", evidence)
 
 
-def _quantities(columns: Columns) -> tuple[Quantity, Quantity, Quantity]:
-    """Typical size, largest against typical size, and offset."""
+def _signs(columns: Columns) -> tuple[tuple[float, Quantity], ...]:
+    """Typical size, largest against typical size, and offset, each behind the logarithm of the factor it is out by."""
     pairs = list(zip(columns.means, columns.scales, strict=True)) or [(columns.mean, columns.scale)]
     varying = [(mean, scale) for mean, scale in pairs if scale > 1e-7 * abs(mean) and scale > 0.0]
     sizes = [math.hypot(mean, scale) for mean, scale in varying]
     finite = bool(sizes) and all(math.isfinite(size) for size in sizes)
     typical = math.exp(statistics.fmean(map(math.log, sizes))) if finite else math.nan
     offset = statistics.median(abs(mean) / scale for mean, scale in varying) if finite else math.nan
+    spread = max(sizes) / typical if finite else math.nan
     return (
-        Quantity("typical size (root mean square) of an input feature", typical),
-        Quantity("largest size of an input feature / typical size", max(sizes) / typical if finite else math.nan),
-        Quantity("offset of a typical input feature (mean / standard deviation)", offset),
+        # Inputs may be too small as well as too large.
+        (abs(_logarithm(typical)), Quantity("typical size (root mean square) of an input feature", typical)),
+        (_logarithm(spread), Quantity("largest size of an input feature / typical size", spread)),
+        (_logarithm(offset), Quantity("offset of a typical input feature (mean / standard deviation)", offset)),
     )
 
 
-def _how_far(quantity: Quantity) -> float:
-    """Logarithm of the factor by which a quantity is out; sizes may be too small as well."""
-    if not quantity.value > 0.0 or math.isinf(quantity.value):
-        return math.nan if math.isnan(quantity.value) else -math.inf if quantity.value <= 0.0 else math.inf
-    logarithm = math.log(quantity.value)
-    return abs(logarithm) if quantity.name.startswith("typical") else logarithm
+def _logarithm(value: float) -> float:
+    """Natural logarithm of a number that is not negative; minus infinity for 0."""
+    return -math.inf if value == 0.0 else math.log(value)
 
 
 def _norm_in_front(layout: Layout) -> str:

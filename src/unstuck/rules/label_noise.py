@@ -52,7 +52,10 @@ USUAL: Final = Threshold(
     "mean share of wrong labels in the test sets of ten benchmarks in common use (Northcutt, Athalye & Mueller 2021)",
 )
 FLIPPED: Final = 0.3
+"""Share of the labels that the fault makes wrong."""
+
 LISTED: Final = 8
+"""Suspected rows that a finding names."""
 
 
 def judge(noise: LabelNoise) -> Verdict:

@@ -54,6 +54,7 @@ SKILL: Final = Threshold(
 CHANCE: Final = Threshold(0.05, "probability", "the usual level; Ojala & Garriga 2010")
 ONE_SIDED: Final = 1.645
 BOTH_SIDED: Final = 1.96
+"""Standard errors of a normal estimate that leave out 5 % of it, on one side and on both."""
 
 
 def judge(signal: Signal) -> Verdict:

@@ -59,7 +59,10 @@ FAR: Final = Threshold(
     "an order of magnitude beyond the unit scale that starts aim for (Glorot & Bengio 2010, He et al. 2015)",
 )
 LARGE_FACTOR: Final = 200.0
+"""Spread of the targets that the fault leaves."""
+
 DISTANCE: Final = 500.0
+"""Offset that it adds."""
 
 
 def judge(task: Task, first: FirstBatch) -> Verdict:
