@@ -30,6 +30,7 @@ ALIVE: Final = 6.0
 largest of fifty shuffles on any of the benchmark's bases."""
 
 FEWEST: Final = 40
+"""Training samples below which the dependence is lost in that of the shuffles."""
 
 WIDEST: Final = 64
 """Numbers of one target that are compared at most."""

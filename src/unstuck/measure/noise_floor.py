@@ -19,6 +19,8 @@ from unstuck.stats import mean_interval, wilson_interval
 
 FOLDS: Final = 5
 FEWEST: Final = 40
+"""Training samples below which a fold leaves too few to learn from."""
+
 Array = np.ndarray[Any, Any]
 
 
@@ -100,6 +102,7 @@ def _crossed(problem: Problem, table: Tables, fit: Any) -> Array:
 
 
 def _nearest_neighbour_bound(table: Array, labels: Array) -> float:
+    """The least possible share of wrong answers by Cover and Hart, at the lower end of its interval."""
     from sklearn.neighbors import NearestNeighbors
 
     _, neighbours = NearestNeighbors(n_neighbors=2).fit(table).kneighbors(table)

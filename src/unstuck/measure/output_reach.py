@@ -33,10 +33,16 @@ DRIVE: Final = 1e3
 """How far the last layer is driven, in units of the largest target: far enough that a bound shows."""
 
 DRAWS: Final = 6
+"""Random draws of the last layer's parameters, besides its biases all down and all up."""
+
 SHARPNESS: Final = (1.0, 3.0, 10.0, 30.0)
 """How far apart logits are put to see how low the loss goes: one of them suits a smoothed loss too."""
 
 TINY: Final = 1e-6
+"""How far probabilities and rates keep from their bounds, where the logarithm is infinite."""
+
+ONE: Final = 1e-4
+"""Distance from 1 within which a sum in float32 is taken for 1."""
 
 
 @final
@@ -148,7 +154,7 @@ def _driven(setup: Setup, model: nn.Module, layer: nn.Module, batch: Batch, size
 
 def _all_one(sums: Tensor) -> bool:
     known = sums[torch.isfinite(sums)]
-    return bool(known.numel()) and bool(((known - 1.0).abs() < 1e-4).all())
+    return bool(known.numel()) and bool(((known - 1.0).abs() < ONE).all())
 
 
 def _lowest(setup: Setup, task: Task, batches: list[Batch], reach: _Reach) -> float:

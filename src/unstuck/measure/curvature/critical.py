@@ -17,6 +17,7 @@ SECONDS: Final = 1.0
 """Wall time for the ends of the spectrum."""
 
 TRACE_PRODUCTS: Final = 9
+"""Hessian products for the trace, which only sets the length of a push."""
 
 PUSH: Final = 0.01
 """Share of the span that a push away from the point raises the loss by."""

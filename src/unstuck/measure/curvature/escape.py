@@ -24,9 +24,13 @@ SHARE: Final = 0.25
 
 MOST_STEPS: Final = 400
 SECONDS: Final = 1.0
+"""Wall time of each of the two runs that go on."""
 
 SAMPLES: Final = 256
+"""Training samples on which the direction out of a start is sought."""
+
 START_PRODUCTS: Final = 40
+"""Hessian products for that direction at most."""
 
 
 @final

@@ -17,8 +17,13 @@ VANISHED: Final = 1e-6
 """Share of its norm at the start below which the gradient counts as gone."""
 
 ROUNDS: Final = 60
+"""Newton steps at most."""
+
 INNER: Final = 30
+"""Iterations of MINRES for one step, of one Hessian product each."""
+
 HALVINGS: Final = 8
+"""Times that a step is halved before it is given up."""
 
 
 def go_to_saddle(surface: Surface, seconds: float = 60.0) -> Critical:

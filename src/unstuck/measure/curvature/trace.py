@@ -13,6 +13,7 @@ from unstuck.quantity import Interval
 from unstuck.stats import mean_interval
 
 PRODUCTS: Final = 30
+"""Hessian products of an estimate, where not asked otherwise."""
 
 
 @final
@@ -42,7 +43,7 @@ def estimate_trace(
     Args:
         product: The operator.
         like: Gives dtype and device.
-        size: P.
+        size: Its number of rows, P.
         products: At most; a third each for the sketch, the trace on it, and the rest.
         seed: Seeds the random signs.
 
