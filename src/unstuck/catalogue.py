@@ -16,6 +16,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final, final
 
@@ -105,7 +106,12 @@ def read(path: Path) -> Entry | None:
     Returns:
         Its entry, or None where the file defines no `RULE` with a code.
     """
-    source = path.read_text(encoding="utf-8")
+    return _parsed(path, path.read_text(encoding="utf-8"))
+
+
+@cache
+def _parsed(path: Path, source: str) -> Entry | None:
+    """The entry of a file with this text; parsed once, for a diagnosis looks up every rule by itself."""
     if "RULE" not in source:
         return None
     module = ast.parse(source, filename=str(path))

@@ -91,6 +91,29 @@ def test_each_mismatch_is_seen_and_undone_by_its_own_map(
     assert float((returned - given[400:]).abs().mean() / given.std()) < 0.12
 
 
+def test_inputs_drawn_elsewhere_can_be_squeezed_back_but_their_targets_tell() -> None:
+    inputs = features(1400)
+    labels = (inputs[:, 7] > 0.0).long()
+    far = (inputs[700:, 7] > 1.0).nonzero().flatten() + 700
+    setup = setup_of(
+        lambda: nn.Linear(8, 2),
+        nn.CrossEntropyLoss(),
+        (inputs[:700], labels[:700]),
+        validation=(inputs[:60], labels[:60]),
+        test=(inputs[far], labels[far]),
+    )
+    found = TwoSample.measure(prepared(setup))
+    assert found.low > 0.5 and found.maps
+    assert min(one.low for one in found.maps) < min(one.whole_low for one in found.maps)
+    assert all(one.whole_low > 0.6 for one in found.maps)
+
+
+def test_a_feature_of_few_values_does_not_give_a_fitted_map_away() -> None:
+    inputs = torch.cat([features(), (torch.arange(700) % 2 * 1.7 - 0.8).unsqueeze(1)], 1)
+    found = TwoSample.measure(against_test(inputs, lambda x: 16.0 * x + 3.0))
+    assert min(one.whole_low for one in found.maps) <= 0.5
+
+
 def test_a_shift_that_is_no_map_is_not_undone() -> None:
     draws = generator(1)
     mixed = torch.randn(900, 4, generator=draws)

@@ -42,6 +42,8 @@ class MapFit:
         auc_after: Area under the ROC curve of telling training inputs from the mapped ones.
         low: Lower end of its 95 % interval.
         high: Upper end.
+        whole: The same area where targets are looked at beside the inputs; without targets, `auc_after`.
+        whole_low: Lower end of its 95 % interval.
     """
 
     name: str
@@ -52,6 +54,8 @@ class MapFit:
     auc_after: float = math.nan
     low: float = 0.0
     high: float = 1.0
+    whole: float = math.nan
+    whole_low: float = 0.0
 
 
 def undo(map_fit: MapFit, data: Data) -> Data:

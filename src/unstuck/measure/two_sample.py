@@ -18,6 +18,7 @@ from unstuck.measure.preparation import Prepared
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.measure.shift_maps import MapFit, candidates, mapped, undo
 from unstuck.quantity import Interval
+from unstuck.setup import Data, Setup
 from unstuck.setup.randomness import isolated, one_thread
 from unstuck.stats import area_deviation, area_interval
 
@@ -30,6 +31,13 @@ WIDEST: Final = 200
 """Columns of one input at most."""
 
 CLASSIFIERS: Final = ("logistic regression", "gradient boosting")
+
+BLUR: Final = 0.1
+"""Noise on each column, over its deviation, before a map is rated: the map is fitted, and a feature of few values gives
+away that its third decimal is off."""
+
+MOST_ANSWERS: Final = 50
+"""Classes, or columns of targets, that are looked at beside the inputs at most."""
 
 PLAIN: Final = 0.95
 """Area of the first classifier from which the second is not asked: the difference is plain already."""
@@ -105,25 +113,58 @@ class TwoSample:
             area, classifier = judge.area(theirs)
             count, their_count = len(ours[0]), len(theirs[0])
             interval = _interval(area, count, their_count)
-            maps: dict[str, MapFit] = {}
-            floating = [i for i, part in enumerate(ours) if part.is_floating_point()]
-            if interval.low > 0.5 and len(floating) == 1:
-                chosen = floating[0]
-                for candidate in candidates(ours[chosen], theirs[chosen]):
-                    known = maps.get(candidate.name)
-                    if known is not None and known.low <= 0.5:
-                        continue
-                    changed = list(theirs)
-                    changed[chosen] = mapped(candidate, theirs[chosen])
-                    after = judge.area(changed)[0]
-                    if known is None or after < known.auc_after:
-                        within = _interval(after, count, their_count)
-                        rated = replace(candidate, auc_after=after, low=within.low, high=within.high)
-                        maps[candidate.name] = rated
+            found = _maps(setup, other, ours, theirs) if interval.low > 0.5 else ()
         z = (area - 0.5) / area_deviation(0.5, count, their_count, INFLATION)
         p_value = min(1.0, len(CLASSIFIERS) * NormalDist().cdf(-z))
-        found = tuple(maps.values())
         return cls(name, area, interval.low, interval.high, p_value, classifier, count, their_count, found)
+
+
+def _maps(setup: Setup, other: Data, ours: list[Tensor], theirs: list[Tensor]) -> tuple[MapFit, ...]:
+    """Maps of the one floating-point input, the best of each kind, rated by what can still be told apart after it."""
+    floating = [place for place, part in enumerate(ours) if part.is_floating_point()]
+    if len(floating) != 1:
+        return ()
+    chosen, count, their_count = floating[0], len(ours[0]), len(theirs[0])
+    judge = _Judge(ours, theirs, BLUR)
+    maps: dict[str, MapFit] = {}
+    for candidate in candidates(ours[chosen], theirs[chosen]):
+        known = maps.get(candidate.name)
+        if known is not None and known.low <= 0.5:
+            continue
+        changed = [*theirs[:chosen], mapped(candidate, theirs[chosen]), *theirs[chosen + 1 :]]
+        after = judge.area(changed)[0]
+        if known is None or after < known.auc_after:
+            within = _interval(after, count, their_count)
+            rated = replace(candidate, auc_after=after, low=within.low, high=within.high)
+            maps[candidate.name] = replace(rated, whole=after, whole_low=within.low)
+    answers = _answers(setup, setup.train, other)
+    if answers is None:
+        return tuple(maps.values())
+    # Inputs that were drawn elsewhere can be squeezed into the shape of the training inputs; their targets stay.
+    judge = _Judge([*ours, answers[0]], [*theirs, answers[1]], BLUR)
+    for name, fit in maps.items():
+        changed = [*theirs[:chosen], mapped(fit, theirs[chosen]), *theirs[chosen + 1 :], answers[1]]
+        whole = judge.area(changed)[0]
+        maps[name] = replace(fit, whole=whole, whole_low=_interval(whole, count, their_count).low)
+    return tuple(maps.values())
+
+
+def _answers(setup: Setup, train: Data, other: Data) -> tuple[Tensor, Tensor] | None:
+    """Targets of both sides as columns, `[N, C]` and `[M, C]`; None where there are none, or too many."""
+    sides = []
+    for data in (train, other):
+        targets = [setup.targets(batch) for batch in data.head(SIDE)]
+        if not all(isinstance(part, Tensor) and part.dim() > 0 for part in targets):
+            return None
+        sides.append(torch.cat([part.detach().cpu().reshape(len(part), -1) for part in targets]))
+    if any(side.shape[1] > MOST_ANSWERS for side in sides):
+        return None
+    if all(side.shape[1] == 1 and not side.is_floating_point() for side in sides):
+        lowest, highest = (int(end(torch.cat(sides))) for end in (torch.min, torch.max))
+        if highest - lowest >= MOST_ANSWERS:
+            return None
+        sides = [functional.one_hot(side[:, 0].long() - lowest, highest - lowest + 1) for side in sides]
+    return sides[0].double(), sides[1].double()
 
 
 def _check(ours: list[Tensor], theirs: list[Tensor], name: str) -> None:
@@ -167,7 +208,7 @@ class _Judge:
     the rounding of a map does.
     """
 
-    def __init__(self, ours: list[Tensor], theirs: list[Tensor]) -> None:
+    def __init__(self, ours: list[Tensor], theirs: list[Tensor], blur: float = 0.0) -> None:
         both = [torch.cat([left.flatten(), right.flatten()]) for left, right in zip(ours, theirs, strict=True)]
         self.vocabularies = [
             int(values.max()) + 1 if input_kind(part) is InputKind.TOKENS else 0
@@ -176,6 +217,7 @@ class _Judge:
         raw, other = self._columns(ours), self._columns(theirs)
         self.step = np.where(raw.std(0) > 0.0, raw.std(0), np.concatenate([raw, other]).std(0)) * 1e-4
         self.step[self.step == 0.0] = 1.0
+        self.blur, self.draws = blur / 1e-4, np.random.default_rng(0)
         self.ours = self._rounded(raw)
 
     def area(self, theirs: list[Tensor]) -> tuple[float, str]:
@@ -194,7 +236,8 @@ class _Judge:
         return areas[best], best
 
     def _rounded(self, table: Table) -> Table:
-        return np.asarray(np.clip(np.round(table / self.step), -1e9, 1e9))
+        rounded = np.clip(np.round(table / self.step), -1e9, 1e9)
+        return np.asarray(rounded + self.blur * self.draws.standard_normal(table.shape) if self.blur else rounded)
 
     def _columns(self, inputs: list[Tensor]) -> Table:
         parts = []

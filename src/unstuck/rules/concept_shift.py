@@ -74,16 +74,21 @@ def judge(gap: TestGap, concept: ConceptGap | Unmeasured) -> Verdict:
         return Verdict(Outcome.ABSENT, f"The test loss is {gap.gap:.0%} of the span above the held-out loss.", (above,))
     if isinstance(concept, Unmeasured):
         return Verdict(Outcome.UNDECIDED, f"It could not be told: {concept.reason}.", (above,))
+    if not math.isfinite(concept.gain):
+        sentence = (
+            "Most test inputs lie where there is hardly a training sample, so that their labels cannot be held against "
+            "each other."
+        )
+        return Verdict(Outcome.UNDECIDED, sentence, (above,))
     name = f"error of a learner ({concept.learner}) taught on training samples, above one taught on test samples"
     gain = Evidence(Quantity(name, concept.gain, "1", concept.low, concept.high), LARGE)
     pair = f"{concept.taught_on_training:.2f} against {concept.taught_on_test:.2f} of the best constant's error"
-    knows = concept.taught_on_test <= 1.0 - LARGE.value
-    if concept.gain >= LARGE.value and concept.low > 0.0 and knows:
+    if concept.disagrees:
         sentence = (
             f"Taught on training samples, a learner errs more on test samples than taught on others of them: {pair}."
         )
         return Verdict(Outcome.PRESENT, sentence, (above, gain))
-    if concept.high < LARGE.value or concept.gain < 0.5 * LARGE.value:
+    if concept.agrees:
         sentence = f"Taught on training samples, a learner does as well on test samples: {pair}."
         return Verdict(Outcome.ABSENT, sentence, (above, gain))
     sentence = f"There are too few test samples to tell whether labels disagree: {pair}."
@@ -166,5 +171,5 @@ RULE = Rule(
         ),
     ),
     aim=Aim.TEST,
-    explained_by=("MIS002", "MIS004", "MIS007"),
+    explained_by=("MIS002", "MIS004", "MIS006", "MIS007"),
 )

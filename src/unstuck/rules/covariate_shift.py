@@ -3,7 +3,7 @@
 ## What it checks
 Whether the loss is much larger on the test data than on held-out samples of the training distribution, the test inputs
 can be told from the training inputs, and neither other shares of the classes nor a scale, offset or order of channels
-accounts for that.
+nor other labels for the same inputs account for that.
 
 ## Why it hurts
 A network is only as good as its training data are dense. Where few training samples lay, it had no reason to be right,
@@ -13,16 +13,20 @@ few bad answers become most of them.
 ## How it is measured
 Where the test loss is large, a classifier, the moments of every feature, their distribution functions and a kernel are
 asked whether the inputs differ, all on the same permutations, so that their joint p-value holds. The features that
-moved furthest and the test samples least like training are named. The inputs are compared once more with the training
-samples drawn in the test data's shares of classes: what then looks alike is label shift. Held-out samples, weighted
-towards the test inputs, foretell the test loss if inputs are all that differs. The trial takes one half of the labelled
-test data to correct with and scores the other half.
+moved furthest and the test samples least like training are named. What else could be behind the gap is looked at by
+itself: the inputs are compared once more with the training samples drawn in the test data's shares of classes (label
+shift); a map is sought after which inputs and targets agree (preprocessing); learners taught on either side are asked
+about inputs that come in both (concept shift). A test loss is large because inputs differ or because labels do, so
+where the labels are seen to agree, or most test inputs lie where no training sample has told a label, that is the
+proof. Else the trial has to give it: training samples are weighted by
+the density ratio told from one half of the test inputs, no test label is looked at, and the other half is scored.
 
 ## Remedy
 In this order: draw training samples in proportion to the density ratio of test to training inputs (capped; the
 effective number of samples is told), or to its root, which scatters less; take batch-norm statistics from test inputs;
-train on labelled samples from where the test data lie. Best of all, collect more of those. Weights do little for a
-large network that fits every training sample anyway.
+and once it is proven by the evidence, train on labelled samples from where the test data lie. Best of all, collect more
+of those. Weights do little for a large network that fits every training sample anyway, and nothing where there is
+hardly a training sample: fewer than twenty effective ones are not tried.
 
 ## When to leave it
 Where the test loss is as low as the held-out loss, a difference between the inputs does no harm. All these remedies
@@ -56,8 +60,10 @@ from unstuck.edits.samples import in_memory
 from unstuck.errors import RemedyError
 from unstuck.measure.comparison import LARGE
 from unstuck.measure.features import flattened, inputs_of
+from unstuck.measure.input_shift import InputShift
 from unstuck.measure.learners import quietly
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
+from unstuck.measure.shift.concept import Agreement, ConceptGap
 from unstuck.measure.shift.drift import CHANCE, InputDrift
 from unstuck.measure.shift.ratio import capped, density_ratio, drawn
 from unstuck.measure.shift.shares import ClassShares
@@ -76,12 +82,21 @@ ROWS: Final = 4000
 STATISTICS: Final = 1000
 """Test samples that batch-norm statistics are taken from at most."""
 
+FEWEST: Final = 20
+"""Effective samples below which weighted training is training on a handful of samples."""
+
 RARE: Final = 0.05
 """Share of the training samples that the fault leaves in the part where the test samples lie."""
 
 
-def judge(gap: TestGap, drift: InputDrift | Unmeasured, shares: ClassShares | Unmeasured) -> Verdict:
-    """Suspect inputs that differ by more than the shares of the classes, where the test loss is large."""
+def judge(
+    gap: TestGap,
+    drift: InputDrift | Unmeasured,
+    shares: ClassShares | Unmeasured,
+    concept: ConceptGap | Unmeasured,
+    shift: InputShift | Unmeasured,
+) -> Verdict:
+    """Suspect inputs that differ by more than the shares of the classes or a map, where the test loss is large."""
     above = Evidence(
         Quantity("(test − held-out loss) / span from the best constant", gap.gap, "1", gap.low, gap.high), LARGE
     )
@@ -115,8 +130,25 @@ def judge(gap: TestGap, drift: InputDrift | Unmeasured, shares: ClassShares | Un
             f"If inputs are all that differs, the test loss is about {drift.weighted:.3g}."
         )
         return Verdict(Outcome.UNDECIDED, sentence, evidence, where)
-    sentence = f"The test loss is {gap.gap:.0%} of the span above the held-out loss, and the test inputs differ."
-    return Verdict(Outcome.PRESENT, sentence, evidence, where)
+    if isinstance(shift, InputShift) and shift.maps:
+        sentence = f"The inputs differ only as they were prepared otherwise: {shift.maps[0].name} takes them back."
+        return Verdict(Outcome.ABSENT, sentence, evidence)
+    sentence = f"The test loss is {gap.gap:.0%} of the span above the held-out loss, and the test inputs differ"
+    if isinstance(concept, Unmeasured):
+        return Verdict(Outcome.PRESENT, f"{sentence}.", evidence, where)
+    if concept.apart:
+        lie = Evidence(Quantity("share of the test samples that lie where training samples do", concept.common))
+        sentence = f"{sentence}: {1.0 - concept.common:.0%} of them lie where there is hardly a training sample."
+        return Verdict(Outcome.PRESENT, sentence, (*evidence, lie), where, certain=True)
+    name = f"error of a learner ({concept.learner}) taught on training samples, above one taught on test samples"
+    evidence = (*evidence, Evidence(Quantity(name, concept.gain, "1", concept.low, concept.high), LARGE))
+    if concept.disagrees:
+        sentence = "The test inputs differ, and so do the labels of inputs that come in both, which comes first."
+        return Verdict(Outcome.UNDECIDED, sentence, evidence, where)
+    if concept.agrees:
+        sentence = f"{sentence}, while inputs that come in both have the same labels."
+        return Verdict(Outcome.PRESENT, sentence, evidence, where, certain=True)
+    return Verdict(Outcome.PRESENT, f"{sentence}.", evidence, where)
 
 
 def _only_shares(shares: ClassShares) -> bool:
@@ -189,27 +221,35 @@ def _axis(train: StackedData) -> tuple[Tensor, Tensor, float]:
     return axis, middle, float(((flat - middle) @ axis).quantile(2.0 / 3.0))
 
 
-def weigh(setup: Setup, halves: Halves) -> tuple[Setup, ...]:
+def weigh(setup: Setup, halves: Halves, agreement: Agreement) -> tuple[Setup, ...]:
     """Train towards the test inputs, told from one half of the test data and scored on the other.
 
     Args:
         setup: What is trained.
         halves: Of the labelled test data.
+        agreement: Whether labels agree, so that more samples from there are a cure and not another fault's.
 
     Returns:
-        Weighted training, in full and by the root; batch-norm statistics of test inputs; training on labelled samples.
+        Weighted training, in full and by the root; batch-norm statistics of test inputs; where labels agree, training
+        on labelled samples too.
 
     Raises:
         RemedyError: If none applies.
     """
     given = replace(setup, test=halves.scored)
     found: list[Setup] = []
+    reason = RemedyError("there are neither samples to weigh nor statistics to take")
     for change in (_weighted, _normalised):
         try:
             found += change(given, halves.known)
-        except (RemedyError, NotMeasurable):
-            continue  # the data are not in memory, there is no batch-norm: another may apply
-    found.append(joined_with(given, halves.known, "training samples, and as many labelled ones from the test data"))
+        except RemedyError as error:
+            reason = error if change is _weighted else reason
+        except NotMeasurable as error:
+            reason = RemedyError(str(error))
+    if agreement.shown:
+        found.append(joined_with(given, halves.known, "training samples, and as many labelled ones from the test data"))
+    if not found:
+        raise reason
     return tuple(found)
 
 
@@ -227,6 +267,8 @@ def _weighted(setup: Setup, known: StackedData) -> list[Setup]:
             theirs = density_ratio(*pair).weights
         for power in (1.0, 0.5):
             flat = capped(ratio.weights**power, ratio.classifier)
+            if flat.effective < FEWEST:
+                continue
             rows = torch.as_tensor(drawn(flat.weights, train.size, setup.seed))
             again = None if theirs is None else torch.as_tensor(drawn(theirs**power, len(theirs), setup.seed))
             root = "" if power == 1.0 else "the root of "
@@ -235,6 +277,8 @@ def _weighted(setup: Setup, known: StackedData) -> list[Setup]:
                 f"capped at {math.sqrt(train.size):.0f} times the mean; {flat.effective:.0f} of {train.size} effective"
             )
             found.append(with_rows(setup, rows, says, again))
+    if not found:
+        raise RemedyError(f"fewer than {FEWEST} of {train.size} training samples lie where the test inputs do")
     return found
 
 
@@ -265,5 +309,5 @@ RULE = Rule(
         ),
     ),
     aim=Aim.TEST,
-    explained_by=("MIS002", "MIS004", "MIS007"),
+    explained_by=("MIS002", "MIS004", "MIS006", "MIS007"),
 )

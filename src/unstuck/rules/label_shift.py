@@ -80,6 +80,12 @@ MOVED: Final = Threshold(
     "by as much the share of right answers can change at most; half of what counts as a large loss",
 )
 
+WITHIN: Final = Threshold(
+    0.65,
+    "area under the ROC curve, in the same shares",
+    "faults of bench/: inputs that were drawn elsewhere leave 0.8 or more, other shares alone 0.6 or less",
+)
+
 LEFT: Final = 0.2
 """Share that the fault leaves of some classes in training, and of the others in the test data."""
 
@@ -112,6 +118,12 @@ def judge(gap: TestGap, shares: ClassShares | Unmeasured) -> Verdict:
     evidence = (above, *evidence) if gap.labelled else evidence
     if not (shares.p_value <= CHANCE.value and shares.moved >= MOVED.value):
         return Verdict(Outcome.ABSENT, "The classes come as often in the test data as in training.", evidence)
+    if shares.matched_p_value <= CHANCE.value and shares.matched_area >= WITHIN.value:
+        sentence = (
+            "The classes come in other shares, but the inputs of each class differ too, which other shares cannot."
+        )
+        area = Quantity("area under the ROC curve of telling test inputs, in the same shares", shares.matched_area)
+        return Verdict(Outcome.ABSENT, sentence, (Evidence(area, WITHIN), *evidence))
     if not gap.labelled:
         agree = "both ways of telling agree" if shares.agree else "the two ways of telling disagree"
         sentence = f"The answers speak for other class shares in the test data ({agree}); what that costs needs labels."
@@ -257,5 +269,5 @@ RULE = Rule(
         ),
     ),
     aim=Aim.TEST,
-    explained_by=("MIS004", "MIS007"),
+    explained_by=("MIS004", "MIS006", "MIS007"),
 )

@@ -159,5 +159,17 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("SET006", "DAT001", "DAT002", "OPT010", "OPT007", "OPT012", "OPT014", "OPT021", "CAP003", "MIS005"),
+    explained_by=(
+        "SET006",
+        "DAT001",
+        "DAT002",
+        "OPT010",
+        "OPT007",
+        "OPT012",
+        "OPT014",
+        "OPT021",
+        "CAP003",
+        "MIS005",
+        "GEN006",
+    ),
 )

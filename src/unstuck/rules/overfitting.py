@@ -180,5 +180,5 @@ RULE = Rule(
         ),
     ),
     aim=Aim.HELD_OUT,
-    explained_by=("SET014", "DAT006", "GEN002"),
+    explained_by=("SET014", "DAT006", "GEN002", "MIS005"),
 )

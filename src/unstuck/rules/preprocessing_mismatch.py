@@ -13,9 +13,11 @@ change to the training helps, for the training is sound.
 ## How it is measured
 The gap between test and held-out loss, as a share of the span from the best constant prediction, with its interval.
 Where it is large, a classifier is trained to tell training inputs from test inputs, cross-validated, and maps are
-fitted that may have come between the two. The suspicion is raised if one of them makes the test inputs harder to tell
-apart, beyond the interval. It is tested by undoing the map on the test inputs and scoring the same training again; it
-is confirmed if the test loss falls by at least a tenth of the span.
+fitted that may have come between the two. The suspicion is raised if after one of them inputs and targets together can
+no longer be told from those of training. That the loss falls would prove little: inputs that were drawn elsewhere can
+be squeezed into the shape of the training inputs, and lie where answers are easy; but their targets stay. It is tested
+by undoing the map on the test inputs and scoring the same training again; it is confirmed
+if the test loss falls by at least a tenth of the span.
 
 ## Remedy
 Send every split through one and the same transform, with the statistics of the training split, best inside the model.
@@ -76,12 +78,13 @@ def judge(shift: InputShift) -> Verdict:
         return Verdict(Outcome.ABSENT, "The test inputs cannot be told from the training inputs.", (apart, gap))
     if not shift.maps:
         sentence = "The test inputs differ from the training inputs, but by no scale, offset or order of channels."
-        return Verdict(Outcome.ABSENT, sentence, (apart, gap))
-    best = min(shift.maps, key=lambda fit: fit.auc_after)
-    after = Quantity(f"the same after undoing {best.name}", best.auc_after, CHANCE.unit, best.low, best.high)
+        left = Quantity("the same after the best of these, inputs and targets, lower end", shift.nearest, CHANCE.unit)
+        return Verdict(Outcome.ABSENT, sentence, (apart, gap, Evidence(left, CHANCE)))
+    best = min(shift.maps, key=lambda fit: fit.whole)
+    after = Quantity(f"the same after undoing {best.name}, by inputs and targets", best.whole, CHANCE.unit)
     sentence = (
         f"The test loss is {shift.gap:.0%} of the span above the held-out loss, and {best.name} takes the test inputs "
-        "back towards the training inputs."
+        "back to the training inputs."
     )
     return Verdict(Outcome.PRESENT, sentence, (gap, apart, Evidence(after, CHANCE)))
 
@@ -157,4 +160,5 @@ RULE = Rule(
         ),
     ),
     aim=Aim.TEST,
+    explained_by=("MIS006",),
 )

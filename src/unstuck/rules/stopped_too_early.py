@@ -138,5 +138,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "DAT006", "SET002", "SET006", "OPT006", "OPT013", "OPT014", "MIS005"),
+    explained_by=("DAT001", "DAT002", "DAT006", "SET002", "SET006", "OPT006", "OPT013", "OPT014", "MIS005", "GEN006"),
 )

@@ -216,5 +216,5 @@ RULE = Rule(
         ),
     ),
     aim=Aim.TEST,
-    explained_by=("MIS004",),
+    explained_by=("MIS004", "MIS006"),
 )

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -64,6 +64,18 @@ class Data(ABC):
 
 @final
 @dataclass(frozen=True, eq=False)
+class Transform:
+    """What a data set passes each input through, by the custom of torchvision the attribute `transform`.
+
+    Attributes:
+        apply: The user's own; None for nothing.
+    """
+
+    apply: Any
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class StackedData(Data):
     """Samples in memory.
 
@@ -72,12 +84,14 @@ class StackedData(Data):
         batch_size: Samples per batch.
         shuffled: Whether the order is drawn anew every epoch.
         drop_last: Whether a last, smaller batch is left out.
+        transform: What the inputs have been through; None where it is not known.
     """
 
     samples: Batch
     batch_size: int
     shuffled: bool = True
     drop_last: bool = False
+    transform: Transform | None = None
 
     @property
     def size(self) -> int:
@@ -147,6 +161,8 @@ class LoadedData(Data):
         part: Makes the split of some samples only, by their index; None where samples have no index.
         kept: Which batches belong to this part, by their number.
         change: Applied to each batch.
+        transform: What the inputs go through; None where it is not known.
+        reread: Makes the split as read through another transform; None where none is known.
     """
 
     reader: Reader
@@ -157,6 +173,8 @@ class LoadedData(Data):
     part: Callable[[Tensor], LoadedData] | None = None
     kept: Callable[[int], bool] | None = None
     change: Callable[[Batch], Batch] | None = None
+    transform: Transform | None = None
+    reread: Callable[[Transform], LoadedData] | None = None
     _heads: dict[int, list[Batch]] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -230,6 +248,11 @@ class LoadedData(Data):
         """The same batches, changed as they are read."""
         before = self.change
         return replace(self, change=change if before is None else lambda batch: change(before(batch)))
+
+    def through(self, transform: Transform) -> LoadedData:
+        """The same samples through another transform; only where `reread` is there."""
+        assert self.reread is not None  # callers have asked
+        return replace(self.reread(transform), kept=self.kept, change=self.change)
 
     def with_batch_size(self, batch_size: int) -> LoadedData:
         """Kept as it is: the user's loader makes its own batches."""

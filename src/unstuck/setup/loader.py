@@ -16,7 +16,7 @@ from unstuck.setup.advice import advice
 from unstuck.setup.batch import Batch, concatenate, length, map_tensors, tensors
 from unstuck.setup.data import Data, StackedData
 from unstuck.setup.randomness import isolated
-from unstuck.setup.reading import Recipe, copied
+from unstuck.setup.reading import Recipe, copied, transform_of
 from unstuck.setup.source import user_line
 
 LARGEST_STACK: Final = 2**27
@@ -172,7 +172,8 @@ def _from_loader(name: str, loader: DataLoader[Any]) -> Data:
         samples = _columns_of(loader) if size else None
         samples = _stacked(recipe, size) if samples is None else samples
         if samples is not None:
-            return StackedData(samples, min(loader.batch_size, size), recipe.shuffles(), loader.drop_last)
+            through = transform_of(recipe.dataset)
+            return StackedData(samples, min(loader.batch_size, size), recipe.shuffles(), loader.drop_last, through)
     with isolated(0):
         first = next(_one_pass(recipe), None)
     if first is None:

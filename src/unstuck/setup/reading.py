@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -21,7 +22,7 @@ from torch.utils.data import (
 from unstuck.errors import ExaminationError, SetupError
 from unstuck.setup.advice import advice
 from unstuck.setup.batch import Batch, map_tensors
-from unstuck.setup.data import LoadedData
+from unstuck.setup.data import LoadedData, Transform
 from unstuck.setup.private import Memo, private
 from unstuck.setup.randomness import isolated
 from unstuck.setup.source import user_line
@@ -156,9 +157,26 @@ class Recipe:
         def part(indices: Tensor) -> LoadedData:
             kept = frozenset(indices.tolist())
             batches = None if length is None else max(1, -(-len(kept) // max(1, round(per_batch))))
-            return LoadedData(lambda generator: self.read(generator, kept), batch_size, shuffled, len(kept), batches)
+            made = LoadedData(lambda generator: self.read(generator, kept), batch_size, shuffled, len(kept), batches)
+            if known is None:
+                return made
+            return replace(made, transform=known, reread=lambda transform: again(transform)._of_part(indices))
 
-        return LoadedData(self.read, batch_size, shuffled, samples, length, None if self.iterable else part)
+        def again(transform: Transform) -> LoadedData:
+            return self._through(transform).data(batch_size, samples, length)
+
+        known = transform_of(self.dataset)
+        whole = LoadedData(self.read, batch_size, shuffled, samples, length, None if self.iterable else part)
+        return whole if known is None else replace(whole, transform=known, reread=again)
+
+    def _through(self, transform: Transform) -> Recipe:
+        """The same, with another transform in a copy of the data set."""
+        other = copy.copy(self)
+        other.__setstate__({**self.__getstate__(), "dataset": copied(self.dataset, {})})
+        holder = _holder(other.dataset)
+        assert holder is not None  # asked only where there is one
+        holder.transform = transform.apply
+        return other
 
     def samples(self, indices: Sequence[int], dataset: Any) -> list[Any]:
         """Single samples of a copy of the data set.
@@ -181,6 +199,19 @@ class Recipe:
     def _raised(self, error: Exception) -> ExaminationError:
         do = advice("data", error)
         return ExaminationError("data", error, user_line(error), do, on=self.name)
+
+
+def transform_of(dataset: Any) -> Transform | None:
+    """What a data set, or the one inside it, passes its inputs through; None where it does not say."""
+    holder = _holder(dataset)
+    return None if holder is None else Transform(holder.transform)
+
+
+def _holder(dataset: Any) -> Any:
+    """The data set that has a `transform`: itself, or the one that it is a subset of."""
+    while dataset is not None and "transform" not in getattr(dataset, "__dict__", {}):
+        dataset = getattr(dataset, "__dict__", {}).get("dataset")
+    return dataset
 
 
 @final

@@ -85,7 +85,7 @@ def test_labels_that_disagree_are_told_from_inputs_that_moved() -> None:
     changed = measured(change_meaning(patients.shells()), ConceptGap)
     assert changed.low > 0.1
     elsewhere = measured(gather_elsewhere(patients.classification()), ConceptGap)
-    assert isinstance(elsewhere, Unmeasured) or elsewhere.low <= 0.0
+    assert isinstance(elsewhere, Unmeasured) or elsewhere.apart or elsewhere.low <= 0.0
 
 
 @pytest.mark.slow

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
+from unstuck.measure.comparison import LARGE
 from unstuck.measure.features import Features, Table
 from unstuck.measure.learners import Predict, Whole, quietly
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.problem import Problem
-from unstuck.measure.protocol import NotMeasurable
+from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.shift.ratio import drawn, log_odds
 from unstuck.measure.shift.test_data import TestGap
 from unstuck.measure.task import Kind, Task
@@ -35,6 +36,13 @@ COMMON: Final = 0.2
 """Chance of being a training sample, of as many of each, from which inputs count as common to both."""
 
 
+REMEMBERED: Final = 0.1
+"""Part of a class's share in training that is kept at least."""
+
+MOST: Final = 0.5
+"""Share of the test samples that must have such inputs for their labels to be held against each other."""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class ConceptGap:
@@ -44,7 +52,8 @@ class ConceptGap:
     test data's shares of classes and like their inputs: what is left is that the same inputs have other targets.
 
     Attributes:
-        gain: By how much the error of the second is larger, as a share of that of the best constant.
+        gain: By how much the error of the second is larger, as a share of that of the best constant; NaN, as all
+            that follows but `common`, where too few inputs are common.
         low: Lower end of its 95 % interval over samples.
         high: Upper end.
         taught_on_test: Error of the first, as a share of that of the best constant.
@@ -62,6 +71,21 @@ class ConceptGap:
     taught_on_training: float
     learner: str
     common: float
+
+    @property
+    def apart(self) -> bool:
+        """Whether most test inputs lie where there is hardly a training sample, so that no label can disagree."""
+        return self.common < MOST
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether labels disagree by as much as matters, beyond the interval, on inputs that tell them at all."""
+        return self.gain >= LARGE.value and self.low > 0.0 and self.taught_on_test <= 1.0 - LARGE.value
+
+    @property
+    def agrees(self) -> bool:
+        """Whether they differ by too little to matter."""
+        return self.high < LARGE.value or self.gain < 0.5 * LARGE.value
 
     @classmethod
     def measure(cls, prepared: Prepared, task: Task, gap: TestGap) -> ConceptGap:
@@ -94,6 +118,32 @@ class ConceptGap:
             return cls(*_compared(ours, theirs, wanted[0], wanted[1], task.kind is Kind.VALUES))
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Whether nothing speaks for other labels: they agree where inputs of both kinds come, or next to none do.
+
+    Attributes:
+        shown: False also where it could not be told.
+    """
+
+    cost: ClassVar[float] = 0.0
+
+    shown: bool
+
+    @classmethod
+    def measure(cls, concept: ConceptGap | Unmeasured) -> Agreement:
+        """Take it from the comparison of learners.
+
+        Args:
+            concept: Where it could be measured.
+
+        Returns:
+            The answer.
+        """
+        return cls(isinstance(concept, ConceptGap) and (concept.agrees or concept.apart))
+
+
 def _wanted(task: Task, targets: Any) -> Any:
     if task.kind is Kind.VALUES:
         return np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)[:, :4]
@@ -115,13 +165,15 @@ def _compared(
         classes = int(max(wanted.max(), their_wanted.max())) + 1
         for number in range(classes):
             mine = wanted == number
-            share = float((their_wanted == number).mean())
+            # A class that is gone from the test data may have been renamed: it is not forgotten altogether.
+            share = max(float((their_wanted == number).mean()), REMEMBERED * float(mine.mean()))
             weights[mine] *= share / max(float(weights[mine].sum()), 1e-12)
     # Both are taught on as many samples: no more than the weighted training samples are effectively.
     taught = int(weights.sum() ** 2 / max(float((weights**2).sum()), 1e-12))
-    if common.mean() < 0.5 or common.sum() < FEWEST // 2 or taught < FEWEST // 2:
-        sides = "most test inputs lie where there is hardly a training sample"
-        raise NotMeasurable(f"{sides}, so that their labels cannot be held against each other")
+    if common.mean() < MOST:
+        return math.nan, math.nan, math.nan, math.nan, math.nan, "", float(common.mean())
+    if common.sum() < FEWEST // 2 or taught < FEWEST // 2:
+        raise NotMeasurable("too few samples of either side lie where those of the other do")
     best: tuple[float, str, Table, Table] | None = None
     for learner in LEARNERS:
         errors = np.full((2, len(theirs)), math.nan)
