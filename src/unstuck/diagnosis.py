@@ -12,6 +12,7 @@ from typing import Any, final
 from unstuck.budget import Budget
 from unstuck.errors import SetupError, UnstuckError
 from unstuck.examine import Examination
+from unstuck.exhibition import exhibit
 from unstuck.experiments import Experiments
 from unstuck.guide import ask, branch_of, settled
 from unstuck.judgement import Phase, by_phase, causes_first, chosen_rules, judged, left_open
@@ -135,6 +136,8 @@ class Diagnosing:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what the user's code warns of, it warns of in every run
                 self._everything()
+                with self._part("measuring for the pictures"):
+                    self._exhibit()
         except KeyboardInterrupt:
             complete = False
             self.interrupted = True
@@ -366,6 +369,13 @@ class Diagnosing:
 
     def _tell(self, doing: str, suspicion: RuleSummary | None = None) -> None:
         self.progress(Progress(doing, self._time.elapsed, self._time.left, suspicion))
+
+    def _exhibit(self) -> None:
+        """Measure what only pictures show, where there is time."""
+        if not self._time.is_spent:
+            present, _ = ranked(list(self._findings.values()), self.rules)
+            laboratory = None if self._opened is None else self._opened.laboratory
+            exhibit(self.examination, laboratory, present, {rule.code: rule for rule in self.rules}, self.cures)
 
     def _report(self, error: str, complete: bool) -> Report:
         laboratory = None if self._opened is None else self._opened.laboratory

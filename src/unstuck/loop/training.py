@@ -18,7 +18,8 @@ from unstuck.errors import SetupError
 from unstuck.loop.evaluate import evaluate
 from unstuck.loop.record import RunRecord
 from unstuck.loop.stages import stage, take_step
-from unstuck.loop.watching import Watcher, sampled_steps
+from unstuck.loop.trail import Trail, TrailKeeper
+from unstuck.loop.watching import SAMPLED, Watcher, sampled_steps
 from unstuck.setup import Setup
 from unstuck.setup.randomness import isolated, one_thread, trainable
 
@@ -32,11 +33,13 @@ class Run:
         setup: What was trained.
         model: The trained model; it takes the raw inputs.
         record: Everything that was recorded.
+        trail: Where the weights were at the sampled steps, where the run was watched.
     """
 
     setup: Setup
     model: nn.Module
     record: RunRecord
+    trail: Trail = Trail()
 
     @property
     def losses(self) -> tuple[float, ...]:
@@ -119,7 +122,7 @@ def fit(
                 stopped = "time"
                 break
         training.finish()
-    return Run(setup, model, training.record(stopped, time.perf_counter() - start))
+    return Run(setup, model, training.record(stopped, time.perf_counter() - start), training.keeper.trail())
 
 
 @final
@@ -133,6 +136,7 @@ class _Training:
         self.epoch_ends: list[int] = []
         self.validation_losses: list[float] = []
         self.watcher = Watcher(model, optimizer) if watched else None
+        self.keeper = TrailKeeper(SAMPLED)
         self.validate = (validate or setup.early_stopping) and setup.validation is not None
         self.validate = self.validate and setup.loss is not None
         self.best: tuple[float, dict[str, Any]] | None = None
@@ -154,6 +158,8 @@ class _Training:
                 index = len(self.losses)
                 rate = self.optimizer.param_groups[0].get("lr", math.nan)
                 self.rates.append(float(rate) * setup.optimizer.rate_factor)
+                if self.watcher is not None and index in wanted:
+                    self.keeper.note(index, self.model)
                 with self._watched(index, due=index in wanted):
                     value = float(take_step(setup, self.model, self.optimizer, setup.placed(batch)))
                 self.losses.append(value)

@@ -25,9 +25,13 @@ from unstuck.loop.norms import norm, norms, square, zero_share
 from unstuck.loop.record import LayerTrace
 
 LONGEST_ACCUMULATION: Final = 32
+"""Calls of a `train_step` without a step of the optimizer after which it is taken to make none."""
+
 READ_TOGETHER: Final = 64
 """Steps whose gradient norms are read from the device at once."""
-"""Calls of a `train_step` without a step of the optimizer after which it is taken to make none."""
+
+SAMPLED: Final = 24
+"""Steps of a run that are sampled."""
 
 
 def parametrised_layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -48,7 +52,7 @@ def own_parameters(module: nn.Module) -> list[nn.Parameter]:
     return own
 
 
-def sampled_steps(total: int, wanted: int = 24) -> frozenset[int]:
+def sampled_steps(total: int, wanted: int = SAMPLED) -> frozenset[int]:
     """Which steps of a run to sample: the first three, then evenly, then the last."""
     if total <= wanted:
         return frozenset(range(total))

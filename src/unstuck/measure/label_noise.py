@@ -31,6 +31,9 @@ SUREST: Final = 3
 GOOD: Final = 0.1
 """Error of the run on held-out samples below which right labels could not gain what matters."""
 
+SHOWN: Final = 24
+"""Suspects of which label and answer are kept."""
+
 LANDMARKS: Final = 200
 """Training samples that the kernel of the kernel machine is spanned by (Williams & Seeger 2001)."""
 
@@ -79,6 +82,7 @@ class LabelNoise:
         suspects: Samples whose label is contradicted confidently, by number, the surest first (Northcutt, Jiang &
             Chuang, "Confident learning", JAIR 70, 2021: probability of another class no smaller than its mean over the
             samples that have that class).
+        answers: The label and the answer that contradicts it, of the first of `suspects`.
     """
 
     cost: ClassVar[float] = 1.5
@@ -91,6 +95,7 @@ class LabelNoise:
     surest: int
     surest_wrong: int
     suspects: tuple[int, ...]
+    answers: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def measure(cls, prepared: Prepared, task: Task, final_scores: FinalScores) -> LabelNoise:
@@ -128,6 +133,7 @@ class LabelNoise:
         chances = np.exp(found[learner])
         wrong = chances.argmax(1) != labels
         order = np.argsort(-chances.max(1), kind="stable")[: math.ceil(len(labels) / SUREST)]
+        suspects = [int(row) for row in contradicted(chances, labels)]
         return cls(
             samples=len(labels),
             held_out_error=error,
@@ -136,7 +142,8 @@ class LabelNoise:
             most_frequent=float(np.bincount(labels).max() / len(labels)),
             surest=len(order),
             surest_wrong=int(wrong[order].sum()),
-            suspects=tuple(int(row) for row in contradicted(chances, labels)),
+            suspects=tuple(suspects),
+            answers=tuple((int(labels[row]), int(chances[row].argmax())) for row in suspects[:SHOWN]),
         )
 
 

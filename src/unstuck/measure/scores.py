@@ -75,14 +75,14 @@ def split_score(given: Setup, task: Task | None, trained: Setup, model: nn.Modul
         score = score_of(given, outputs, batches)
     error = balanced = math.nan
     if task is not None:
-        task = _as_answered(task, trained)
+        task = as_answered(task, trained)
         error = error_on(given, task, outputs, batches)
         balanced = balanced_error(task, joined(outputs), joined([given.targets(batch) for batch in batches]))
     loss = score.loss if math.isfinite(score.loss) or given.loss is None else math.inf
     return SplitScore(loss, score.standard_error, error, score.samples, balanced)
 
 
-def _as_answered(task: Task, trained: Setup) -> Task:
+def as_answered(task: Task, trained: Setup) -> Task:
     """The task with the form of outputs that a change of the loss has brought along."""
     form = trained.described.get(OUTPUT_FORM)
     return task if form is None else replace(task, output_form=OutputForm(form))

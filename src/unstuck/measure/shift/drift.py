@@ -32,6 +32,13 @@ SIDE: Final = 400
 LISTED: Final = 5
 """Features and samples that are named."""
 
+SHOWN: Final = 12
+"""Samples that are shown."""
+
+BINS: Final = 24
+REACH: Final = 3.0
+"""Decades to both sides of a ratio of 1."""
+
 CHANCE: Final = Threshold(
     0.05, "p-value", "a false alarm once in twenty (Fisher 1925); all tests and all features allowed for"
 )
@@ -55,6 +62,24 @@ class Moved:
 
 @final
 @dataclass(frozen=True, slots=True)
+class RatioHistogram:
+    """How often inputs come whose density in the test data is so many times that in training.
+
+    Attributes:
+        edges: Of the ranges of the ratio's decimal logarithm, shape `[B + 1]`; the outermost take what lies beyond.
+        held_out: Held-out samples in each, shape `[B]`.
+        test: Test samples in each, shape `[B]`.
+        classifier: What the ratios come from.
+    """
+
+    edges: tuple[float, ...]
+    held_out: tuple[int, ...]
+    test: tuple[int, ...]
+    classifier: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class InputDrift:
     """Do the test inputs come from the distribution of the training inputs?
 
@@ -70,6 +95,8 @@ class InputDrift:
         weighted: Held-out loss, weighted likewise: what the test loss would be if inputs were all that differs.
         samples: Training samples looked at.
         test_samples: Test samples looked at.
+        unlike: Rows of the test split that are least like the training inputs, the least alike first.
+        ratios: How often the density ratio lies in each of its ranges; None where it could not be told.
     """
 
     cost: ClassVar[float] = 0.5
@@ -85,6 +112,8 @@ class InputDrift:
     weighted: float
     samples: int
     test_samples: int
+    unlike: tuple[int, ...] = ()
+    ratios: RatioHistogram | None = None
 
     @classmethod
     def measure(cls, prepared: Prepared, trained: Trained, gap: TestGap) -> InputDrift:
@@ -111,7 +140,7 @@ class InputDrift:
             own = _own(prepared, trained, other)
             ratio, weighted = _weighted(prepared, trained, other)
         chosen = _rows(other, len(theirs))
-        worst = largest(found.scores[len(ours) :], LISTED)
+        worst = [int(chosen[place]) for place in largest(found.scores[len(ours) :], SHOWN)]
         return cls(
             p_value=found.p_value,
             p_values=found.p_values,
@@ -119,11 +148,13 @@ class InputDrift:
             own_p_value=own[0],
             own_area=own[1],
             moved=_moved(setup, other),
-            rows=tuple(sorted(int(chosen[place]) for place in worst)),
+            rows=tuple(sorted(worst[:LISTED])),
             effective=math.nan if ratio is None else ratio.effective / len(ratio.weights),
             weighted=weighted,
             samples=len(ours),
             test_samples=len(theirs),
+            unlike=tuple(worst),
+            ratios=None if ratio is None else _histogram(ratio),
         )
 
     @property
@@ -135,6 +166,14 @@ class InputDrift:
 def input_tables(setup: Setup, other: Data, side: int = SIDE) -> tuple[Table, Table]:
     """Training and test inputs as tables with the same columns; `NotMeasurable` where they cannot be compared."""
     return comparable(inputs_of(setup.train.head(side)), inputs_of(other.head(side)), "test")
+
+
+def _histogram(ratio: Ratio) -> RatioHistogram:
+    edges = np.linspace(-REACH, REACH, BINS + 1)
+    decades = np.clip(ratio.odds / math.log(10.0), -REACH, REACH)
+    sides = decades[: len(ratio.weights)], decades[len(ratio.weights) :]
+    held_out, test = (tuple(np.histogram(side, edges)[0].tolist()) for side in sides)
+    return RatioHistogram(tuple(edges.tolist()), held_out, test, ratio.classifier)
 
 
 def _rows(data: Data, count: int) -> Table:

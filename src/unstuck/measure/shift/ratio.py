@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
 import numpy as np
@@ -28,12 +28,15 @@ class Ratio:
         effective: Effective number of samples, (Σw)² / Σw² (Kish, "Survey sampling", 1965).
         capped: How many weights the cap took something from.
         classifier: What they come from.
+        odds: Natural logarithm of the density ratio at the samples of both sides, shape `[N + M]`; empty
+            where not known.
     """
 
     weights: Table
     effective: float
     capped: int
     classifier: str
+    odds: Table = field(default_factory=lambda: np.empty(0))
 
 
 def density_ratio(ours: Table, theirs: Table, seed: int = 0) -> Ratio:
@@ -55,7 +58,7 @@ def density_ratio(ours: Table, theirs: Table, seed: int = 0) -> Ratio:
     """
     odds, name = log_odds(ours, theirs, seed)
     raw = np.exp(np.clip(odds[: len(ours)], -30.0, 30.0))
-    return capped(raw / raw.mean(), name)
+    return replace(capped(raw / raw.mean(), name), odds=odds)
 
 
 def log_odds(ours: Table, theirs: Table, seed: int = 0) -> tuple[Table, str]:

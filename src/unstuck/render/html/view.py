@@ -21,7 +21,7 @@ HOW_FREELY: Final = {
 UNPROVEN: Final = "Not proven: <code>unstuck treat</code> makes only changes that a trial has shown to help."
 
 ALWAYS: Final = ("curves", "standing")
-TRIAL: Final = ("trial", "seeds", "trials")
+TRIAL: Final = ("trial", "seeds", "confusion", "confusion-cured", "trials")
 SHOWS: Final[Mapping[str, tuple[str, ...]]] = {
     "SET007": ("layer-updates",),
     "SET008": ("layer-gradients",),
@@ -32,13 +32,13 @@ SHOWS: Final[Mapping[str, tuple[str, ...]]] = {
     "DAT001": ("feature-scales",),
     "DAT002": ("feature-scales",),
     "DAT004": ("recall",),
-    "DAT005": ("label-noise",),
+    "DAT005": ("label-noise", "suspects"),
     "DAT007": ("feature-scales",),
-    "OPT001": ("range-test", "gradient-norms", "layer-updates"),
-    "OPT002": ("range-test", "layer-updates"),
-    "OPT003": ("eigenvalues", "escape", "layer-gradients"),
-    "OPT004": ("eigenvalues", "escape"),
-    "OPT005": ("eigenvalues", "optimizers"),
+    "OPT001": ("range-test", "surface", "gradient-norms", "layer-updates"),
+    "OPT002": ("range-test", "surface", "layer-updates"),
+    "OPT003": ("surface", "eigenvalues", "escape", "layer-gradients"),
+    "OPT004": ("surface", "eigenvalues", "escape"),
+    "OPT005": ("surface", "eigenvalues", "optimizers"),
     "OPT006": ("depth-gradient", "layer-gradients", "layer-updates"),
     "OPT007": ("gradient-norms", "layer-gradients"),
     "OPT008": ("units", "layer-zeros"),
@@ -52,7 +52,12 @@ SHOWS: Final[Mapping[str, tuple[str, ...]]] = {
     "OPT020": ("gradient-norms", "layer-outputs"),
     "OPT022": ("eigenvalues",),
     "GEN001": ("gap",),
-    "MIS004": ("gap", "two-sample", "feature-shift"),
+    "MIS001": ("gap", "density-ratio", "strangers", "feature-shift"),
+    "MIS002": ("gap",),
+    "MIS003": ("gap",),
+    "MIS004": ("gap", "strangers", "two-sample", "feature-shift"),
+    "MIS005": ("gap", "two-sample"),
+    "MIS007": ("gap", "feature-shift"),
 }
 """Which pictures show a diagnosis best, besides the run itself and where it stands."""
 
@@ -246,7 +251,7 @@ def split_pictures(report: Report) -> tuple[list[Picture], list[Picture], list[P
     every = pictures(report)
     code = report.cause.rule.code if report.cause is not None else ""
     seen = [name for name in (*ALWAYS, *SHOWS.get(code, ())) if name in every]
-    tried = [name for name in TRIAL if name in every]
+    tried = [name for name in TRIAL if name in every and (name != "confusion" or "confusion-cured" in every)]
     rest = [name for name in every if name not in seen and name not in tried]
     return [every[name] for name in seen], [every[name] for name in tried], [every[name] for name in rest]
 

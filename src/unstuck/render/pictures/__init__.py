@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from unstuck.render.pictures import curves, depth, inputs, labels, layers, standing, steps, surface, trial, tried
+from unstuck.render.pictures import (
+    curves,
+    depth,
+    exhibits,
+    inputs,
+    labels,
+    landscape,
+    layers,
+    standing,
+    steps,
+    surface,
+    trial,
+    tried,
+)
 from unstuck.render.pictures.picture import Picture
 from unstuck.report import Report
 
@@ -35,6 +48,8 @@ PICTURES: Final[Mapping[str, Callable[[Report], Picture | None]]] = {
     "optimizers": steps.optimizers,
     "eigenvalues": surface.eigenvalues,
     "escape": surface.escape,
+    "surface": landscape.plane,
+    "surface-lines": landscape.directions,
     "batch-noise": steps.batch_noise,
     "layer-gradients": layers.gradients,
     "layer-updates": layers.updates,
@@ -48,8 +63,13 @@ PICTURES: Final[Mapping[str, Callable[[Report], Picture | None]]] = {
     "two-sample": inputs.two_sample,
     "feature-shift": inputs.feature_shift,
     "feature-scales": inputs.feature_scales,
+    "density-ratio": inputs.density_ratio,
+    "strangers": exhibits.strangers,
     "label-noise": labels.label_noise,
+    "suspects": exhibits.suspects,
     "recall": labels.recall,
+    "confusion": labels.confusion,
+    "confusion-cured": labels.cured_confusion,
     "initial-outputs": labels.initial_outputs,
 }
 """Name → what draws it."""

@@ -14,6 +14,7 @@ from unstuck.render.pictures.picture import (
     Row,
     Spec,
     layered,
+    legend,
     number,
     numbers,
     records,
@@ -26,6 +27,8 @@ from unstuck.render.pictures.picture import (
 from unstuck.report import Report
 
 MOST_FEATURES: Final = 60
+TENFOLD: Final = 1.0
+"""Decimal logarithm of the density ratio from which a sample is said to come much more often."""
 
 
 def _columns(report: Report, split: str) -> list[Any]:
@@ -214,3 +217,72 @@ def two_sample(report: Report) -> Picture | None:
         ("test inputs", "area", "low", "high"),
         table,
     )
+
+
+def density_ratio(report: Report) -> Picture | None:
+    """How much more often inputs come in the test data than in training, for samples of both.
+
+    Args:
+        report: Its chart holds the drift with the ratios (Bickel, Brückner & Scheffer, 2009).
+
+    Returns:
+        The picture; None where they were not asked for. Its table lists the test samples least like training.
+    """
+    drift = within(report.chart, "InputDrift")
+    ratios = within(drift, "ratios")
+    edges = numbers(within(ratios, "edges"))
+    rows: list[Row] = []
+    beyond: dict[str, float] = {}
+    for split, key in (("held-out", "held_out"), ("test", "test")):
+        counts = numbers(within(ratios, key))
+        whole = sum(counts)
+        if len(counts) != len(edges) - 1 or not whole > 0:
+            return None
+        for low, high, count in zip(edges, edges[1:], counts, strict=False):
+            if count > 0:
+                ends = {"from": 10.0**low, "to": 10.0**high}
+                rows.append({**ends, "split": split, "value": count / whole, "floor": 0, "count": count})
+        beyond[split] = sum(count for low, count in zip(edges, counts, strict=False) if low >= TENFOLD) / whole
+    spec = single(
+        {"type": "bar", "opacity": 0.6},
+        data={"values": rows},
+        encoding={
+            "x": {
+                "field": "from",
+                "type": "quantitative",
+                "title": "density in the test data, over that in training",
+                "scale": {"type": "log", "nice": False},
+                "axis": {"format": "~g", "tickCount": 7, "grid": False},
+            },
+            "x2": {"field": "to"},
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "title": "share of the samples",
+                "stack": None,
+                "axis": {"format": ".0%", "tickCount": 4},
+            },
+            "color": legend("split", ("held-out", WELL), ("test", SICK)),
+            "tooltip": [
+                shown("split", "data", "nominal"),
+                shown("from", "from"),
+                shown("to", "to"),
+                shown("value", "share", form=".1%"),
+                shown("count", "samples", form="d"),
+            ],
+        },
+    )
+    caption = (
+        f"{100 * beyond['test']:.0f} % of the test samples come at least ten times as often as in training, and"
+        f" {100 * beyond['held-out']:.0f} % of the held-out samples, by {word(within(ratios, 'classifier'))}"
+    )
+    table: list[tuple[str | float, ...]] = []
+    strange = {number(each.get("row")): each for each in records(within(report.chart, "Strangers", "test"))}
+    for row in numbers(within(drift, "unlike")):
+        kept = strange.get(row, {})
+        first = ", ".join(written(value) for value in numbers(kept.get("numbers")))
+        table.append((f"test sample {row:.0f}", number(kept.get("loss")), first))
+    heads: tuple[str, ...] = ("least like training", "loss as given", "its first numbers")
+    if not any(row[2] for row in table):
+        heads, table = heads[:2], [row[:2] for row in table]
+    return Picture("density-ratio", "How much more often in the test data", f"{caption}.", spec, heads, tuple(table))

@@ -122,12 +122,17 @@ def label_noise(report: Report) -> Picture | None:
     contradict = f"{wrong:.0f} of its {surest:.0f} surest answers contradict the label"
     caption = f"What {learner}, which has not seen a sample, answers: {contradict}"
     caption += f"; {len(suspects)} labels are suspected, the surest of them in the table" if suspects else ""
-    table = tuple(
-        (f"training sample {suspect:.0f}", place) for place, suspect in enumerate(suspects[:MOST_SUSPECTS], 1)
-    )
-    return Picture(
-        "label-noise", "Labels that are contradicted", f"{caption}.", spec, ("suspected label", "rank"), table
-    )
+    answers = [numbers(pair) for pair in within(noise, "answers") or ()]
+    kept = [numbers(sample.get("numbers")) for sample in records(within(report.chart, "Suspects", "samples"))]
+    table: list[tuple[str | float, ...]] = []
+    for place, suspect in enumerate(suspects[:MOST_SUSPECTS]):
+        pair = answers[place] if place < len(answers) and len(answers[place]) == 2 else (math.nan, math.nan)
+        first = ", ".join(written(value) for value in kept[place]) if place < len(kept) else ""
+        table.append((f"training sample {suspect:.0f}", *pair, first))
+    heads: tuple[str, ...] = ("suspected label", "label", "looks like", "its first numbers")
+    if not any(row[3] for row in table):
+        heads, table = heads[:3], [row[:3] for row in table]
+    return Picture("label-noise", "Labels that are contradicted", f"{caption}.", spec, heads, tuple(table))
 
 
 def initial_outputs(report: Report) -> Picture | None:
@@ -173,3 +178,82 @@ def initial_outputs(report: Report) -> Picture | None:
     caption = f"Training starts at a loss of {written(loss)}; the best constant prediction has {written(constant)}."
     table = tuple((row["run"], row["at"], row["value"]) for row in rows)
     return Picture("initial-outputs", "Where training starts", caption, spec, ("run", "output", "mean"), table)
+
+
+def confusion(report: Report) -> Picture | None:
+    """Which class the run as given answers for which, each row as shares of its class.
+
+    Args:
+        report: Its chart holds the counts.
+
+    Returns:
+        The picture; None where the targets are no classes, or everything is answered rightly.
+    """
+    return _confusion(report, "confusion", "What is taken for what, as given", "before")
+
+
+def cured_confusion(report: Report) -> Picture | None:
+    """The same with the remedy.
+
+    Args:
+        report: Its chart holds the counts.
+
+    Returns:
+        The picture; None where nothing was cured, or there is no picture of the run as given.
+    """
+    before = _confusion(report, "confusion", "", "before")
+    return before and _confusion(report, "confusion-cured", "What is taken for what, with the remedy", "after")
+
+
+def _confusion(report: Report, name: str, title: str, key: str) -> Picture | None:
+    kept = within(report.chart, "Confusions")
+    counts = [numbers(row) for row in within(kept, key) or ()][:MOST_CLASSES]
+    whole = sum(sum(row) for row in counts)
+    if len(counts) < 2 or not whole > 0 or any(len(row) != len(counts) for row in counts):
+        return None
+    wrong = whole - sum(row[place] for place, row in enumerate(counts))
+    if key == "before" and not wrong:
+        return None
+    rows: list[Row] = []
+    for truth, row in enumerate(counts):
+        for answer, count in enumerate(row):
+            share = count / sum(row) if sum(row) > 0 else 0.0
+            rows.append({"truth": truth, "answer": answer, "value": share, "count": count})
+    axis = {"labelAngle": 0, "labelOverlap": True, "ticks": False, "domain": False}
+    spec = single(
+        {"type": "rect"},
+        height=max(120, min(300, 26 * len(counts))),
+        data={"values": rows},
+        encoding={
+            "x": {"field": "answer", "type": "ordinal", "title": "class answered", "axis": axis},
+            "y": {"field": "truth", "type": "ordinal", "title": "class", "axis": axis},
+            "color": {
+                "field": "value",
+                "type": "quantitative",
+                "title": "share of the class",
+                "scale": {"scheme": "viridis", "domain": [0, 1]},
+                "legend": {
+                    "orient": "top",
+                    "format": ".0%",
+                    "gradientLength": 200,
+                    "gradientThickness": 10,
+                    "tickCount": 3,
+                },
+            },
+            "tooltip": [
+                shown("truth", "class", "nominal"),
+                shown("answer", "answered", "nominal"),
+                shown("count", "samples", form="d"),
+                shown("value", "share", form=".1%"),
+            ],
+        },
+    )
+    split = word(within(kept, "split"))
+    caption = f"{100 * wrong / whole:.1f} % of {whole:.0f} {split} samples are answered wrongly"
+    mistaken = [row for row in rows if row["truth"] != row["answer"] and row["count"] > 0]
+    mistaken = sorted(mistaken, key=lambda row: -row["count"])
+    if mistaken:
+        worst = mistaken[0]
+        caption += f"; most often class {worst['truth']} is taken for {worst['answer']} ({worst['count']:.0f} times)"
+    table = tuple((row["truth"], row["answer"], row["count"]) for row in mistaken[:MOST_SUSPECTS])
+    return Picture(name, title, f"{caption}.", spec, ("class", "answered", "samples"), table)
