@@ -107,25 +107,23 @@ class Experiments:
             return {}
         verdicts = {rule.code: findings[rule.code].verdict for rule in suspects}
 
-        def unmasked(setup: Setup) -> list[Rule]:
-            """What is suspected only once the set-up has been changed, where something is wrong for sure."""
+        def suspected(setup: Setup) -> list[Rule]:
+            """What shows on a changed set-up; what only further measurements would show is suspected as before."""
             if comparison is None or not comparison.training_is_large:
-                return []
-            again = {
-                code: verdict
-                for code, verdict in judge_again(setup).items()
-                if verdict.outcome is Outcome.PRESENT and code not in verdicts
-            }
+                return suspects
+            again = judge_again(setup)
             found = [
                 rule
                 for rule in rules
-                if rule.code in again and rule.aim is Aim.TRAINING and rule.remedy.apply is not None
+                if rule.aim is Aim.TRAINING
+                and rule.remedy.apply is not None
+                and (again[rule.code].outcome is Outcome.PRESENT if rule.code in again else rule in suspects)
             ]
-            verdicts.update((rule.code, again[rule.code]) for rule in found)
+            verdicts.update((rule.code, again[rule.code]) for rule in found if rule.code not in verdicts)
             return found
 
         cures = try_together(
-            self.laboratory, self._examination, comparison, suspects, self.cures, unmasked, self._announce
+            self.laboratory, self._examination, comparison, suspects, self.cures, suspected, self._announce
         )
         self.cures.update(cures)
         return {

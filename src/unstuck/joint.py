@@ -1,7 +1,8 @@
 """Causes that hurt only together: each remedy alone changes nothing, all of them cure.
 
-First step by step: on top of the remedy that brought the loss down furthest, though not far enough, the others are
-tried, and so on. Where that does not cure, all suspected remedies are applied one after the other, or all but one.
+First step by step, as one would treat and examine again: on top of the remedy that brought the loss down furthest,
+though not far enough, those are tried that are suspected still, or only now, and so on. Where that does not cure, all
+suspected remedies are applied one after the other, or all but one.
 Where one of these ways cures, each remedy is left out once: those without which the cure fails are necessary, the
 others are by-standers.
 """
@@ -41,7 +42,7 @@ def try_together(
     comparison: Comparison | None,
     rules: Sequence[Rule],
     alone: Mapping[str, Tried],
-    further: Callable[[Setup], Sequence[Rule]],
+    suspected: Callable[[Setup], Sequence[Rule]],
     announce: Callable[[str], None],
 ) -> dict[str, Tried]:
     """Try the remedies of several suspected rules at once.
@@ -52,7 +53,7 @@ def try_together(
         comparison: Gives the span that gains are shares of, where it could be measured.
         rules: Suspected, none of them proven alone, in the order of the guide; all meant to lower the training loss.
         alone: What each of them came to alone, by its code.
-        further: Gives the rules that are suspected once a set-up has been changed, and were not before.
+        suspected: Gives the rules that are suspected of a changed set-up.
         announce: Told what is being tried.
 
     Returns:
@@ -62,13 +63,13 @@ def try_together(
     given = laboratory.prepared.setup
     by_code = {rule.code: rule for rule in rules}
 
-    def unmasked(setup: Setup) -> Sequence[Rule]:
-        found = further(setup)
+    def left(setup: Setup) -> Sequence[Rule]:
+        found = suspected(setup)
         by_code.update((rule.code, rule) for rule in found)
         return found
 
     announce("trying the suspected remedies together")
-    for path, chosen in _ways(laboratory, examination, comparison, rules, alone, unmasked):
+    for path, chosen in _ways(laboratory, examination, comparison, rules, alone, left):
         gauge = Gauge(comparison, Aim.TRAINING, loss_compares(given, [chosen]))
         gain = _gain(laboratory, gauge, chosen) if len(path) > 1 else 0.0
         if gain >= LARGE.value:
@@ -112,24 +113,29 @@ def _ways(
     comparison: Comparison | None,
     rules: Sequence[Rule],
     alone: Mapping[str, Tried],
-    further: Callable[[Setup], Sequence[Rule]],
+    suspected: Callable[[Setup], Sequence[Rule]],
 ) -> Iterator[tuple[Path, Setup]]:
     """What may cure, the likeliest first.
 
     Yields:
-        One remedy on top of another, from those that went lowest; on top of the lowest what shows only then; all at
-        once; all but one.
+        One remedy on top of another, from those that went lowest; all at once; all but one.
     """
     reached = {rule.code: _height(laboratory, comparison, alone[rule.code]) for rule in rules}
-    starts = [rule for rule in sorted(rules, key=lambda rule: reached[rule.code]) if math.isfinite(reached[rule.code])]
-    for first in starts[:STARTS] if len(rules) > 1 else ():
-        yield _stepwise(laboratory, examination, comparison, rules, alone[first.code])
-    for first in starts[:1]:
-        unmasked = further(alone[first.code].setup)
-        if unmasked:
-            yield _stepwise(laboratory, examination, comparison, unmasked, alone[first.code])
+    for first in _starts(rules, reached)[:STARTS]:
+        yield _stepwise(laboratory, examination, comparison, suspected, alone[first.code])
     for wanted in _sets(rules) if len(rules) > 1 else ():
         yield _greedy(laboratory, examination, comparison, wanted)
+
+
+def _starts(rules: Sequence[Rule], reached: Mapping[str, float]) -> list[Rule]:
+    """Remedies to build on: those that went lowest; of equal ones those that explain most, then the guide's order."""
+    lowest = min(reached.values())
+
+    def order(rule: Rule) -> tuple[bool, bool, int]:
+        explained = sum(rule.code in other.explained_by for other in rules)
+        return reached[rule.code] > lowest + AS_GOOD, rule.is_cure_all, -explained
+
+    return sorted((rule for rule in rules if math.isfinite(reached[rule.code])), key=order)
 
 
 def _height(laboratory: Laboratory, comparison: Comparison | None, tried: Tried) -> float:
@@ -142,14 +148,14 @@ def _stepwise(
     laboratory: Laboratory,
     examination: Examination,
     comparison: Comparison | None,
-    rules: Sequence[Rule],
+    suspected: Callable[[Setup], Sequence[Rule]],
     first: Tried,
 ) -> tuple[Path, Setup]:
     """Put remedies on top of the first, each time the one that brings the loss down furthest, while it comes down."""
     path, setup, reached = first.path, first.setup, _height(laboratory, comparison, first)
     while len(path) < DEEPEST:
         steps: list[_Step] = []
-        for rule in rules:
+        for rule in suspected(setup):
             if rule.code not in dict(path) and not laboratory.exhausted:
                 steps += _steps(laboratory, examination, comparison, rule, setup)
                 if steps and steps[-1].suffices:
