@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unstuck.edits.initialisation import REFUSAL
-from unstuck.edits.passes import sample, with_checked_edit
+from unstuck.edits.passes import kept_buffers, sample, with_checked_edit
 from unstuck.edits.structure import AFFINE, read_structure
 from unstuck.errors import RemedyError
 from unstuck.setup import Edit, Setup
@@ -59,16 +59,12 @@ def shift_biases(setup: Setup, families: frozenset[str], deviations: float, *, a
 
         place = next(iter(model.parameters())).device
         handles = [model.get_submodule(name).register_forward_hook(see(name), prepend=True) for name in names]
-        kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
         try:
-            with torch.no_grad():
+            with kept_buffers(model), torch.no_grad():
                 setup.outputs(model, map_tensors(batch, lambda tensor: tensor.to(place)))
         finally:
             for handle in handles:
                 handle.remove()
-            with torch.no_grad():
-                for name, buffer in model.named_buffers():
-                    buffer.copy_(kept[name])
         with torch.no_grad():
             for name, shift in shifts.items():
                 bias = model.get_submodule(name).bias

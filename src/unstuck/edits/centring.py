@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unstuck.edits.initialisation import REFUSAL
 from unstuck.edits.insertion import PREFIX, insert_before
-from unstuck.edits.passes import sample, with_checked_edit
+from unstuck.edits.passes import kept_buffers, sample, with_checked_edit
 from unstuck.edits.structure import AFFINE
 from unstuck.edits.tracing import trace
 from unstuck.errors import RemedyError
@@ -88,30 +88,26 @@ def _shifted(setup: Setup, shift: Callable[[Tensor], Tensor], after: str) -> Set
     batch = sample(setup, SAMPLES)
 
     def apply(model: nn.Module) -> nn.Module:
-        kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        put = [_put(model.get_submodule(name)) for name in names]
-        place = next(iter(model.parameters())).device
-        measured: dict[Shift, Tensor] = {}
+        with kept_buffers(model):
+            put = [_put(model.get_submodule(name)) for name in names]
+            place = next(iter(model.parameters())).device
+            measured: dict[Shift, Tensor] = {}
 
-        def see(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            assert isinstance(module, Shift)  # hooked on these only
-            if module not in measured:
-                rows = output.detach().movedim(module.axis, -1)
-                measured[module] = shift(rows.reshape(-1, rows.shape[-1]).float())
-            module.by = measured[module]
-            return Shift.forward(module, output)  # so that the layers behind are measured on what they will get
+            def see(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+                assert isinstance(module, Shift)  # hooked on these only
+                if module not in measured:
+                    rows = output.detach().movedim(module.axis, -1)
+                    measured[module] = shift(rows.reshape(-1, rows.shape[-1]).float())
+                module.by = measured[module]
+                return Shift.forward(module, output)  # so that the layers behind are measured on what they will get
 
-        handles = [each.register_forward_hook(see) for each in put]
-        try:
-            with torch.no_grad():
-                setup.outputs(model, map_tensors(batch, lambda tensor: tensor.to(place)))
-        finally:
-            for handle in handles:
-                handle.remove()
-            with torch.no_grad():
-                for name, buffer in model.named_buffers():
-                    if name in kept:
-                        buffer.copy_(kept[name])
+            handles = [each.register_forward_hook(see) for each in put]
+            try:
+                with torch.no_grad():
+                    setup.outputs(model, map_tensors(batch, lambda tensor: tensor.to(place)))
+            finally:
+                for handle in handles:
+                    handle.remove()
         return model
 
     edit = Edit(f"model: what feeds {', '.join(names)}", "as given", after, apply)

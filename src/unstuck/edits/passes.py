@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import torch
@@ -22,6 +24,26 @@ SAMPLES: Final = 8
 def sample(setup: Setup, limit: int = SAMPLES) -> Batch:
     """A few training samples as one batch on the set-up's device."""
     return setup.placed(gather(setup.train.head(limit)))
+
+
+@contextmanager
+def kept_buffers(model: nn.Module) -> Iterator[None]:
+    """Put the buffers back behind a pass, such as the running statistics that it moves in training mode.
+
+    Args:
+        model: Buffers that come to it inside are left as they are.
+
+    Yields:
+        Nothing.
+    """
+    kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                if name in kept:
+                    buffer.copy_(kept[name])
 
 
 def forward(setup: Setup, model: nn.Module, optimizer: Optimizer, batch: Batch) -> Any:

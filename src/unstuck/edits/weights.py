@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from unstuck.edits.insertion import OPAQUE, leaves
+from unstuck.edits.passes import kept_buffers
 from unstuck.edits.structure import AFFINE
 from unstuck.setup import Batch, Setup
 from unstuck.setup.batch import map_tensors
@@ -112,7 +113,6 @@ def scale_to_unit_variance(setup: Setup, model: nn.Module, batch: Batch, names: 
         names: Of the affine layers that are scaled.
     """
     modes = {module: module.training for module in model.modules()}
-    kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
     frozen = {id(parameter) for parameter in model.parameters() if not parameter.requires_grad}
     done: set[nn.Module] = set()
 
@@ -132,16 +132,13 @@ def scale_to_unit_variance(setup: Setup, model: nn.Module, batch: Batch, names: 
     try:
         for module in model.modules():
             module.training = "Norm" in type(module).__name__  # without dropout, but with the batch's statistics
-        with torch.no_grad():
+        with kept_buffers(model), torch.no_grad():
             setup.outputs(model, map_tensors(batch, lambda tensor: tensor.to(place)))
     finally:
         for handle in handles:
             handle.remove()
         for module, training in modes.items():
             module.training = training
-        with torch.no_grad():
-            for name, buffer in model.named_buffers():
-                buffer.copy_(kept[name])
 
 
 def _reset(layer: nn.Module) -> bool:

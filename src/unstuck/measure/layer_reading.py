@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from unstuck.edits.activations import FUNCTIONS
 from unstuck.edits.insertion import leaves
+from unstuck.edits.passes import kept_buffers
 from unstuck.edits.structure import AFFINE
 from unstuck.edits.tracing import DROPOUTS
 from unstuck.loop.clock import WorkClock
@@ -238,7 +239,7 @@ def read(
     """
     reading, clock = Reading(), WorkClock(MOST_WAITING)
     reader = _Reader(reading, hidden)
-    with _hooked(model, reader), _kept_buffers(model):
+    with _hooked(model, reader), kept_buffers(model):
         for batch in batches:
             reader.number, reader.last = 0, ""
             with torch.set_grad_enabled(backward and reader.first), reader:
@@ -266,15 +267,3 @@ def _hooked(model: nn.Module, reader: _Reader) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _kept_buffers(model: nn.Module) -> Iterator[None]:
-    """Put the buffers back, such as the running statistics that a pass in training mode moves."""
-    kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for name, buffer in model.named_buffers():
-                buffer.copy_(kept[name])
