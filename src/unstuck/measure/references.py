@@ -10,7 +10,8 @@ from typing import ClassVar, Final, final
 import numpy as np
 import torch
 
-from unstuck.measure.learners import quietly
+from unstuck.measure.features import Table
+from unstuck.measure.learners import Predict, quietly
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.problem import Problem
 from unstuck.measure.protocol import NotMeasurable
@@ -71,12 +72,7 @@ class LinearReference:
     @classmethod
     def measure(cls, prepared: Prepared, task: Task) -> LinearReference:
         """Fit it on the training split."""
-        problem = Problem.of(prepared, task)
-        start = time.perf_counter()
-        with isolated(0), one_thread(), quietly():
-            table = Tables(problem)
-            answer = table.answer(fit_linear(problem, table.train, table.wanted))
-            return cls(_reference(problem, _linear_name(task), "linear", answer, start))
+        return cls(_fitted(prepared, task, _linear_name(task), "linear", fit_linear))
 
 
 @final
@@ -95,12 +91,7 @@ class BoostingReference:
     @classmethod
     def measure(cls, prepared: Prepared, task: Task) -> BoostingReference:
         """Fit it on at most 1500 samples of the training split."""
-        problem = Problem.of(prepared, task)
-        start = time.perf_counter()
-        with isolated(0), one_thread(), quietly():
-            table = Tables(problem)
-            answer = table.answer(fit_boosting(problem, table.train, table.wanted))
-            return cls(_reference(problem, "gradient boosting", "boosting", answer, start))
+        return cls(_fitted(prepared, task, "gradient boosting", "boosting", fit_boosting))
 
 
 @final
@@ -234,6 +225,18 @@ class ShuffledControl:
 
 def _linear_name(task: Task) -> str:
     return "ridge regression" if task.kind is Kind.VALUES else "logistic regression"
+
+
+def _fitted(
+    prepared: Prepared, task: Task, name: str, kind: str, fit: Callable[[Problem, Table, Table], Predict]
+) -> Reference:
+    """Fit a learner of tables to the training split, and score it on every split."""
+    problem = Problem.of(prepared, task)
+    start = time.perf_counter()
+    with isolated(0), one_thread(), quietly():
+        table = Tables(problem)
+        answer = table.answer(fit(problem, table.train, table.wanted))
+        return _reference(problem, name, kind, answer, start)
 
 
 def _reference(problem: Problem, name: str, kind: str, answer: Answer, start: float) -> Reference:
