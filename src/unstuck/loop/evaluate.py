@@ -91,7 +91,20 @@ def score_of(setup: Setup, outputs: list[Any], batches: list[Batch], split: str 
 
 
 def evaluate(setup: Setup, model: nn.Module, data: Data, limit: int = SAMPLES) -> Score:
-    """The score of a model on at most `limit` samples of a split."""
+    """The score of a model on a split, in evaluation mode.
+
+    Args:
+        setup: Tells how the model is run and what its loss is.
+        model: As trained.
+        data: The split.
+        limit: Samples that are looked at, at most.
+
+    Returns:
+        The mean loss with its standard error.
+
+    Raises:
+        ExaminationError: If the user's own code fails; it names the stage and the split.
+    """
     split = split_name(setup, data)
     with stage("data", split):
         batches = data.head(limit)

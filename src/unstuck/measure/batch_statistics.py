@@ -23,7 +23,10 @@ BATCHES: Final = 24
 """Batches whose statistics are taken at most."""
 
 FEWEST: Final = 4
+"""Batches below which their scatter says nothing."""
+
 LONGEST_SECONDS: Final = 0.25
+"""Work of this thread after which no further batch is run, once there are `FEWEST`."""
 
 
 @final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from dataclasses import dataclass, replace
@@ -19,10 +20,13 @@ FACTORS: Final = (1.0, 0.25, 4.0, 16.0)
 """Batch sizes that are timed, over the given one, the most telling first."""
 
 REPEATS: Final = 7
+"""Batches of each size that are timed; the median counts."""
+
 WARM_UP: Final = 2
 """First steps that are not counted: they allocate memory and choose kernels."""
 
 LONGEST_SECONDS: Final = 1.0
+"""Wall time after which no further size is begun."""
 
 
 @final
@@ -120,7 +124,7 @@ def _timed(setup: Setup, until: float) -> BatchTime:
                 break
     counted = spent[WARM_UP:]
     middle = statistics.median(counted)
-    epoch = float("nan") if samples is None else middle * max(1.0, samples / size)
+    epoch = math.nan if samples is None else middle * max(1.0, samples / size)
     return BatchTime(size, middle, min(counted), max(counted), epoch)
 
 

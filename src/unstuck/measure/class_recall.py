@@ -17,6 +17,7 @@ from unstuck.setup import Data
 from unstuck.setup.randomness import one_thread
 
 LISTED: Final = 64
+"""Classes up to which each is looked at by itself."""
 
 
 @final

@@ -25,7 +25,10 @@ WANTED: Final = 5
 """Optimizer steps that are looked at; the first cannot hold anything old."""
 
 MOST_CALLS: Final = 80
+"""Training calls that are looked at most: steps may come after many of them."""
+
 LONGEST_SECONDS: Final = 1.0
+"""Work of this thread after which no further call is made."""
 
 
 @final

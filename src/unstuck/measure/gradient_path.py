@@ -25,6 +25,7 @@ MOST_LAYERS: Final = 12
 """Layers that are shaken one by one; the first and the last of them where there are more."""
 
 LONGEST_SECONDS: Final = 0.5
+"""Work of this thread after which no further layer is shaken."""
 
 SHAKE: Final = 0.5
 """Size of the finite difference over that of the weights: far enough to change a choice such as argmax."""

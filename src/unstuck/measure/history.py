@@ -9,6 +9,7 @@ from unstuck.loop import RunRecord, fit
 from unstuck.measure.preparation import Prepared, Trained
 
 PROBE_STEPS: Final = 3
+"""Steps that are taken twice to see whether a set-up repeats itself."""
 
 
 @final

@@ -15,6 +15,7 @@ from unstuck.setup import Data, Setup
 from unstuck.setup.randomness import one_thread
 
 NAMED: Final = 8
+"""Features that are named at most."""
 
 
 @final

@@ -24,6 +24,7 @@ MOST: Final = 6000
 """Training samples up to which every one is judged."""
 
 FEWEST: Final = 60
+"""Training samples below which a fold leaves too few to learn from."""
 
 SUREST: Final = 3
 """The surest third of the answers is looked at apart."""
@@ -38,6 +39,7 @@ LANDMARKS: Final = 200
 """Training samples that the kernel of the kernel machine is spanned by (Williams & Seeger 2001)."""
 
 TREES: Final = 50
+"""Of the random forest."""
 
 Learner = Callable[[Table, Whole, int], Predict]
 
@@ -148,7 +150,17 @@ class LabelNoise:
 
 
 def out_of_fold(learner: Learner, table: Table, labels: Whole, classes: int) -> Table:
-    """Log-probabilities `[N, classes]` of each sample, from a learner that was trained on the other folds."""
+    """Log-probabilities of each sample, from a learner that was trained on the other folds.
+
+    Args:
+        learner: Fits.
+        table: Features, `[N, D]`.
+        labels: Class numbers, `[N]`.
+        classes: How many there are, seen or not.
+
+    Returns:
+        Shape `[N, classes]`.
+    """
     said = np.zeros((len(labels), classes))
     fold = np.random.default_rng(0).permutation(len(labels)) % FOLDS
     for number in range(FOLDS):

@@ -26,8 +26,13 @@ BOOSTED: Final = 1500
 """Samples that boosting learns from at most."""
 
 MOST_CLASSES: Final = 20
+"""Classes that boosting is fitted to at most: it grows a tree for each in every round."""
+
 MOST_COLUMNS: Final = 4
+"""Numbers of one target that boosting is fitted to at most, a model each."""
+
 MOST_LABELS: Final = 32
+"""Labels of one sample that are learnt at most, a model each."""
 
 
 @contextmanager
@@ -199,7 +204,17 @@ def _shares(labels: Whole, classes: int) -> Predict:
 
 
 def spread_over(predict: Predict, present: Whole, classes: int, samples: int) -> Predict:
-    """Log-probabilities over all classes; those that were never seen, and zeros, get a share of 1/N."""
+    """Log-probabilities over all classes; those that were never seen, and zeros, get a share of 1/N.
+
+    Args:
+        predict: Features to probabilities of the classes that are `present`.
+        present: Numbers of the classes that it was fitted to.
+        classes: How many there are, seen or not.
+        samples: N, the number of samples that it was fitted to.
+
+    Returns:
+        Features to log-probabilities `[M, classes]`.
+    """
 
     def asked(table: Table) -> Table:
         chances = np.zeros((len(table), classes))

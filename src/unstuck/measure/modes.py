@@ -24,6 +24,7 @@ CALLS: Final = 2
 """Training calls that are watched: the first may put right what the second leaves wrong, and the other way round."""
 
 SAMPLES: Final = 64
+"""Held-out samples of which the first batch is run in each mode."""
 
 
 @final

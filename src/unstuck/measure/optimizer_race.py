@@ -41,6 +41,7 @@ PER_RUN: Final = 6.0
 """Optimizers that share the time that one run may take."""
 
 LEAST_SECONDS: Final = 3.0
+"""Wall time that a race is given at least where the examination allows it."""
 
 
 @final

@@ -23,6 +23,8 @@ from unstuck.setup import Setup
 from unstuck.stats import paired_interval
 
 SEEDS: Final = 3
+"""Runs of each rate."""
+
 DECADES: Final = (-2.0, -1.0, 0.0, 1.0, 2.0)
 """Logarithms of the factors on the given rate that are screened first."""
 
@@ -33,7 +35,11 @@ SCREEN_SHARE: Final = 0.25
 """Share of the steps that the screening runs take: three quarters of the rates go no further."""
 
 FEWEST_STEPS: Final = 10
+"""Length of a screening run at least."""
+
 MOST_STEPS: Final = 300
+"""Length of a run at most."""
+
 RUNS: Final = 4.0
 """Wall time of the test as part of an examination, in runs of the set-up as given."""
 

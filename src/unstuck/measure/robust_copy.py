@@ -33,7 +33,11 @@ RATES: Final = (3e-3, 1e-3, 1e-2)
 """Rates of Adam that are raced; its useful range on standardised inputs (Kingma & Ba 2015 use 1e-3)."""
 
 FEWEST_STEPS: Final = 400
+"""Steps that the copy is given at least: a short run as given must not keep it from going lower."""
+
 SCREEN_SHARE: Final = 0.25
+"""Share of the epochs that each rate of the race is given."""
+
 LONGEST_SECONDS: Final = 5.0
 """Time of this thread's own work after which no further recipe is begun."""
 

@@ -42,7 +42,10 @@ TINY: Final = 1e-100
 
 FACTORS: Final = (2, 4, 10)
 DRAWS: Final = 200
+"""Draws of the parametric bootstrap."""
+
 WITHIN: Final = 0.95
+"""Share of the draws that an interval holds."""
 
 
 @final

@@ -18,8 +18,13 @@ SECONDS: Final = 0.1
 """Time for reading a pass through a loader."""
 
 SHUFFLES: Final = 60
+"""Orders drawn at random that the given one is held against."""
+
 WIDEST: Final = 64
+"""Numbers of one target that are compared at most."""
+
 MOST_CLASSES: Final = 64
+"""Different targets up to which they are compared as classes."""
 
 
 @final

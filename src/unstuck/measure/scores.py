@@ -89,7 +89,17 @@ def as_answered(task: Task, trained: Setup) -> Task:
 
 
 def scores_of(prepared: Prepared, task: Task | None, trained: Setup, model: nn.Module) -> Scores:
-    """Score a model on all splits of the set-up that it was trained by, on the yardstick of `prepared`."""
+    """Score a model on all splits of the set-up that it was trained by.
+
+    Args:
+        prepared: The yardstick: whose loss is meant, and what is held out where `trained` has no validation split.
+        task: The task, where it is known; else there is no error.
+        trained: The set-up that the model was trained by, which knows how its data and outputs were changed.
+        model: As trained.
+
+    Returns:
+        The scores.
+    """
     test = trained.test
     held_out = prepared.held_out if trained.validation is None else trained.validation
     return Scores(

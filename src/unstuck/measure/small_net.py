@@ -25,11 +25,14 @@ RATE: Final = 3e-3
 """Of Adam, on standardised inputs."""
 
 BATCH: Final = 64
+"""Samples per batch."""
 
 PATIENCE: Final = 8
 """Epochs without a lower loss on the internal validation part before it stops."""
 
 STEPS: Final = 800
+"""Steps at most."""
+
 MULTIPLICATIONS: Final = 2.5e9
 """Steps, and forward multiplications over all steps, at most: about a second on one slow core."""
 

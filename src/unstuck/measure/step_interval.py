@@ -11,6 +11,8 @@ from unstuck.quantity import Interval
 from unstuck.stats import UNBOUNDED
 
 RESAMPLES: Final = 999
+"""Draws of the bootstrap."""
+
 MOST_DRAWN: Final = 2_000_000
 """Draws held in memory at once."""
 

@@ -21,6 +21,8 @@ FEW: Final = 0.03
 """Share of the samples that are few; the largest three of a hundred own a fifth of a normal distribution's variance."""
 
 FEWEST: Final = 50
+"""Training samples below which a few of them are no small share."""
+
 WIDEST: Final = 1024
 """Columns of one input that are looked at, evenly spaced."""
 

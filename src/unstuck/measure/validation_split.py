@@ -19,6 +19,8 @@ from unstuck.setup import Data, Setup
 from unstuck.stats import mean_interval, wilson_interval
 
 LOOKED_AT: Final = 20_000
+"""Samples of a split that are looked at, at most."""
+
 SHARES: Final = (Kind.CLASSES, Kind.BINARY)
 
 

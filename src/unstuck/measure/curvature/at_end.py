@@ -33,6 +33,8 @@ from unstuck.setup.randomness import isolated, one_thread
 
 SAMPLES: Final = 1024
 FEWEST_SAMPLES: Final = 128
+"""Samples that the loss is taken on at least, however long a gradient takes."""
+
 GRADIENT_SECONDS: Final = 0.05
 """Processor time that one gradient may take; fewer samples are looked at where it takes longer."""
 
@@ -43,7 +45,10 @@ PIECES: Final = 16
 """Parts of the samples, at least, from whose differences the noise of the gradient is told."""
 
 TRACE_PRODUCTS: Final = 9
+"""Hessian products for the trace."""
+
 DENSITY_STEPS: Final = 15
+"""Lanczos steps of each probe of the spectral density."""
 
 
 @final

@@ -20,6 +20,8 @@ SETTLED: Final = 0.5
 """Share of the tolerance that the last product may have moved a value by."""
 
 MOST_PRODUCTS: Final = 200
+"""Hessian products for both ends of the spectrum at most."""
+
 LARGEST_BASIS: Final = 60
 """Basis vectors that are held at most; from there on the best are kept and the others rebuilt."""
 

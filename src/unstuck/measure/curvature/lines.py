@@ -21,6 +21,8 @@ SETTLING: Final = 20
 """Steps of L-BFGS by which a point is tried for a way down."""
 
 DOUBLINGS: Final = 24
+"""Times that a step is doubled at most."""
+
 TIRED: Final = 3
 """Steps in a row that are higher than the best one, after which a line is left."""
 

@@ -20,6 +20,8 @@ from unstuck.setup.data import StackedData
 from unstuck.setup.randomness import isolated, one_thread
 
 SAMPLES: Final = 2000
+"""Training samples at most: each step takes all of them."""
+
 STEEP: Final = 0.5
 """Rate × curvature that such a set-up trains with: a quarter of what gradient descent bears."""
 
@@ -28,6 +30,7 @@ HIGH: Final = 0.3
 
 MOST_STEPS: Final = 300
 FEWEST_STEPS: Final = 50
+"""Steps for which a start has to hold the run, for it to count as one at rest."""
 
 HELD: Final = 11.0
 """Logarithm of the growth along a descending direction that a saddle found to six digits holds back."""

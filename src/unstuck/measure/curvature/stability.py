@@ -24,11 +24,16 @@ from unstuck.setup import Setup
 from unstuck.setup.randomness import isolated, one_thread, trainable
 
 SAMPLES: Final = 256
+"""Training samples that the curvature is taken on."""
+
 WARM_STEPS: Final = 10
 """Steps before an optimizer that scales by past gradients is looked at: one alone knows no scale yet."""
 
 SECONDS: Final = 0.5
+"""Wall time for the steps that warm the optimizer up, and as much for the curvature."""
+
 MOST_PRODUCTS: Final = 30
+"""Hessian products for the largest curvature at most."""
 
 
 @final
