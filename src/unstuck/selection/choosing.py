@@ -15,7 +15,7 @@ from unstuck import candidate_log
 from unstuck.choice import Choice
 from unstuck.errors import SetupError
 from unstuck.measure.fingerprint import fingerprint
-from unstuck.progress import Listener, nobody
+from unstuck.progress import Listener, Progress, nobody
 from unstuck.selection.cross_validation import LOWEST, ONE_STANDARD_ERROR, Field, Settings, cross_validate
 from unstuck.selection.figures import honesty_of
 from unstuck.selection.folds import Rounds, rows_of
@@ -95,14 +95,20 @@ def select(
         SetupError: If an argument is not what it must be, or no candidate could be trained.
     """
     start = time.monotonic()
+    deadline = start + budget
+
+    def tell(doing: str) -> None:
+        now = time.monotonic()
+        progress(Progress(doing, now - start, max(0.0, deadline - now), None))
+
     source = _source(candidates, space, search, trials, seed)
-    settings = Settings(folds, groups, times, by or "", rule, jobs, seed, start + budget)
+    settings = Settings(folds, groups, times, by or "", rule, jobs, seed, deadline)
     _check(settings, wished)
     with warnings.catch_warnings(), isolated(seed):
         warnings.simplefilter("ignore")  # what the user's code warns of, it warns of in every run
-        field, rounds, task, settings = cross_validate(source(), settings, progress, start)
+        field, rounds, task, settings = cross_validate(source(), settings, tell)
         standings = standings_of(field, settings.by, settings.is_sparing)
-        outside = nested_scores(source, rounds, task, settings, progress, start) if nested else None
+        outside = nested_scores(source, rounds, task, settings, tell) if nested else None
     point, best = field.points[standings.chosen], field.points[standings.best]
     assert point.setup is not None  # what was chosen was trained
     mark, known, notes = _logged(field, rounds, log)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
@@ -15,7 +15,6 @@ from unstuck.errors import SetupError
 from unstuck.examine import Examination
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.task import Kind, Task
-from unstuck.progress import Listener, Progress
 from unstuck.selection.folds import Rounds, rounds_of, rows_of
 from unstuck.selection.judging import Judged, judge_all
 from unstuck.selection.searching import Point, Searched, Source
@@ -68,15 +67,14 @@ class Field:
 
 
 def cross_validate(
-    source: Source, settings: Settings, progress: Listener, start: float, within: Array | None = None
+    source: Source, settings: Settings, tell: Callable[[str], None], within: Array | None = None
 ) -> tuple[Field, Rounds, Task | None, Settings]:
     """Judge every candidate of a source, fold by fold.
 
     Args:
         source: Gives candidates, and is told how they did.
         settings: How they are judged.
-        progress: Told what is being done.
-        start: When the choice was begun, on the monotonic clock.
+        tell: Told what is being done.
         within: Numbers of the training samples that may be used, `[N]`; all where not given.
 
     Returns:
@@ -106,7 +104,7 @@ def cross_validate(
             rounds = rounds_of(reference, task, settings.folds, settings.groups, settings.times, settings.seed)
         for point in usable:
             _check_alike(point, reference, settings.folds)
-        _run(points, field, source, rounds, task, settings, progress, start)
+        _run(points, field, source, rounds, task, settings, tell)
     if rounds is None or not any(each and not each[0].problem for each in field.judged):
         reasons = [point.problem for point in field.points] + [one.problem for each in field.judged for one in each]
         got = next((reason for reason in reasons if reason), "none")
@@ -136,8 +134,7 @@ def _run(
     rounds: Rounds | None,
     task: Task | None,
     settings: Settings,
-    progress: Listener,
-    start: float,
+    tell: Callable[[str], None],
 ) -> None:
     """Judge some candidates; after each fold the hopeless ones are given up."""
     places = range(len(field.points), len(field.points) + len(points))
@@ -149,9 +146,7 @@ def _run(
     steps = [[number] for number in range(rounds.count)] if rounds is not None and searching else None
     if rounds is not None:
         for numbers in steps or [list(range(rounds.count))]:
-            elapsed = time.monotonic() - start
-            doing = f"judging {len(alive)} of {len(field.points)} candidates"
-            progress(Progress(doing, elapsed, max(0.0, settings.deadline - time.monotonic()), None))
+            tell(f"judging {len(alive)} of {len(field.points)} candidates")
             wanted = [(field.points[place].setup, number) for place in alive for number in numbers]
             found, note = judge_all([(one, n) for one, n in wanted if one is not None], rounds, task, settings.jobs)
             if note and note not in field.notes:

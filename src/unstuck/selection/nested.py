@@ -11,7 +11,6 @@ import torch
 
 from unstuck.errors import SetupError
 from unstuck.measure.task import Task
-from unstuck.progress import Listener
 from unstuck.selection.cross_validation import Settings, cross_validate
 from unstuck.selection.folds import Rounds, rows_of
 from unstuck.selection.judging import judge
@@ -26,8 +25,7 @@ def nested_scores(
     rounds: Rounds,
     task: Task | None,
     settings: Settings,
-    progress: Listener,
-    start: float,
+    tell: Callable[[str], None],
 ) -> Array:
     """Scores of the whole procedure: in each round the choice is made on the training part alone.
 
@@ -39,8 +37,7 @@ def nested_scores(
         rounds: The folds.
         task: The task, where it is known.
         settings: How candidates are judged and chosen.
-        progress: Told what is being done.
-        start: When the choice was begun, on the monotonic clock.
+        tell: Told what is being done.
 
     Returns:
         Score of each sample by the candidate that was chosen without it, `[N]`.
@@ -53,7 +50,7 @@ def nested_scores(
     scores = list[Array]()
     for first, second in rounds.splits:
         picked = _at(settings, first)
-        field, _, _, _ = cross_validate(source(), picked, progress, start, within=first)
+        field, _, _, _ = cross_validate(source(), picked, tell, within=first)
         point = field.points[standings_of(field, picked.by, picked.is_sparing).chosen]
         whole = next(one for one in _again(source, point) if one.setup is not None)
         assert whole.setup is not None  # asked for
