@@ -48,11 +48,10 @@ UNREAD: Final = re.compile(
 
 METHODS: Final[Mapping[str, str]] = {
     ".py": "tools.messages.python:extract",
-    ".html": "jinja2.ext:babel_extract",
+    ".html": "tools.messages.pages:extract",
     ".js": "javascript",
 }
-OPTIONS: Final[Mapping[str, Mapping[str, str]]] = {".html": {"trimmed": "true", "silent": "false"}}
-KEYWORDS: Final = {"_": None, "gettext": None}
+KEYWORDS: Final = {"say": None}
 LONG_AGO: Final = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 """A date that stays, so that a catalogue changes only where its messages do."""
 
@@ -103,8 +102,7 @@ def extracted() -> dict[str, dict[str, Source]]:
     domains: dict[str, dict[str, Source]] = {domain: {} for domain in DOMAINS}
 
     def add(domain: str, path: Path, method: str) -> None:
-        options = dict(OPTIONS.get(path.suffix, {}))
-        for _, text, comments, _ in extract_from_file(method, str(path), keywords=KEYWORDS, options=options):
+        for _, text, comments, _ in extract_from_file(method, str(path), keywords=KEYWORDS):
             source = domains[domain].setdefault(text, Source([], []))
             name = path.relative_to(ROOT).as_posix()
             if name not in source.files:

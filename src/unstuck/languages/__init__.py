@@ -4,7 +4,7 @@ Records, and the forms that machines read, are in English. A sentence is transla
 whole text, or by the template of the f-string that made it.
 """
 
-from unstuck.languages.choosing import ENGLISH, LANGUAGES, current, language_of, use
+from unstuck.languages.choosing import ENGLISH, LANGUAGES, current, in_english, language_of, use
 from unstuck.languages.translating import FOLDER as FOLDER_OF_CATALOGUES
 from unstuck.languages.translating import marked, paragraphs, translated
 
@@ -13,6 +13,7 @@ __all__ = [
     "FOLDER_OF_CATALOGUES",
     "LANGUAGES",
     "current",
+    "in_english",
     "language_of",
     "marked",
     "paragraphs",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Final, final
+from typing import Final, ParamSpec, TypeVar, final
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 ENGLISH: Final = "en"
 LANGUAGES: Final[Mapping[str, str]] = {ENGLISH: "English", "zh": "简体中文"}
@@ -68,3 +72,21 @@ class use:  # noqa: N801 (called like a function, and in `with`)
     ) -> None:
         """Go back to the language before."""
         _chosen.set(self._before)
+
+
+def in_english(write: Callable[P, R]) -> Callable[P, R]:
+    """Let a function write English whatever the language of the reader: what it writes is for machines.
+
+    Args:
+        write: The function.
+
+    Returns:
+        The same, in English.
+    """
+
+    @functools.wraps(write)
+    def written(*arguments: P.args, **named: P.kwargs) -> R:
+        with use(ENGLISH):
+            return write(*arguments, **named)
+
+    return written

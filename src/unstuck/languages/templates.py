@@ -8,7 +8,7 @@ leftmost place taken, so that no text, however hostile, costs more than its leng
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -86,7 +86,7 @@ class Index:
     def __init__(self, texts: Iterable[str]) -> None:
         self._by_start: dict[str, list[Template]] = {}
         self._by_end: dict[str, list[Template]] = {}
-        self._others: list[Template] = []
+        self._others: list[tuple[str, Template]] = []
         for text in texts:
             template = Template.of(text)
             if not template.holes or template.weight < FEWEST_LETTERS:
@@ -97,21 +97,20 @@ class Index:
             elif len(last) >= KEY:
                 self._by_end.setdefault(last[-KEY:], []).append(template)
             else:
-                self._others.append(template)
+                self._others.append((max(template.literals, key=len), template))
 
-    def fitting(self, text: str) -> Iterator[tuple[Template, dict[str, str]]]:
+    def fitting(self, text: str) -> list[tuple[Template, dict[str, str]]]:
         """The templates that a text instantiates.
 
         Args:
             text: Any text.
 
-        Yields:
+        Returns:
             Template and what fills its holes, the most specific first.
         """
         if len(text) > LONGEST:
-            return
-        near = [*self._by_start.get(text[:KEY], ()), *self._by_end.get(text[-KEY:], ()), *self._others]
-        for template in sorted(near, key=lambda template: (-template.weight, len(template.holes), template.text)):
-            found = template.captures(text)
-            if found is not None:
-                yield template, found
+            return []
+        near = [*self._by_start.get(text[:KEY], ()), *self._by_end.get(text[-KEY:], ())]
+        near += [template for literal, template in self._others if literal in text]
+        fits = [(template, found) for template in near if (found := template.captures(text)) is not None]
+        return sorted(fits, key=lambda fit: (-fit[0].weight, len(fit[0].holes), fit[0].text))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gettext
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, final
 
 from unstuck.languages.choosing import ENGLISH, current
-from unstuck.languages.templates import HOLE, LONGEST, Index
+from unstuck.languages.templates import HOLE, LONGEST, Index, Template
 
 FOLDER: Final = Path(__file__).parent
 DOMAIN: Final = "unstuck"
@@ -26,10 +26,19 @@ ERROR: Final = "{0}; got {1}. {2}"
 """What `unstuck.errors.sentence` makes."""
 
 MOST_ENDS: Final = 4
-MOST_FOREIGN_WORDS: Final = 3
+MOST_FOREIGN_WORDS: Final = 2
 SENTENCES: Final = re.compile(r"(?<=[.?!)…]) (?=[A-Z`(\d])")
-LETTER: Final = re.compile(r"[^\W\d_]")
+ORNAMENTS: Final = " \t\n├└│─○●◐✓✗·•"
+"""What stands around a text on a page and is no part of it."""
+
+WORD: Final = re.compile(r"(?!(?:inf|nan)\b)[A-Za-z]{2}")
+"""What makes a piece foreign that is no message: more than a number."""
+
+ENDS: Final = (".", ":", "?", "!", "…")
 FULL_WIDTH: Final = tuple("，。：；、？！）」")
+
+_Fit = tuple[Template, dict[str, str], str]
+"""A template, what fills its holes, and "." where the text lacks its stop, "。" where the text has one more."""
 
 
 def marked(text: str) -> str:
@@ -51,10 +60,12 @@ class Messages:
     """
 
     def __init__(self, texts: Mapping[str, str]) -> None:
-        self._texts = texts
-        self._index = Index(texts)
+        clauses = {text[2:]: said.lstrip("；，;, ") for text, said in texts.items() if text.startswith(("; ", ", "))}
+        self._texts = {**clauses, **texts}
+        self._index = Index(self._texts)
         self._remembered: dict[str, str] = {}
         self._left = 0
+        self._met: dict[tuple[str, int], str | None] = {}
 
     def translated(self, text: str) -> str:
         """`text` in this language, as far as it is known.
@@ -65,15 +76,15 @@ class Messages:
         Returns:
             The translation. White space around the text is kept, but for a space after full-width punctuation.
         """
-        if not LETTER.search(text):
+        if not WORD.search(text):
             return text
         known = self._remembered.get(text)
         if known is None:
-            core = text.strip()
-            self._left = MOST_LOOKED_UP
+            core = text.lstrip(f"{ORNAMENTS}?:").rstrip(ORNAMENTS)
+            self._left, self._met = MOST_LOOKED_UP, {}
             found = self._whole(core, DEEPEST) or core
-            start = text[: len(text) - len(text.lstrip())]
-            end = text[len(text.rstrip()) :]
+            start = text[: len(text) - len(text.lstrip(f"{ORNAMENTS}?:"))]
+            end = text[len(text.rstrip(ORNAMENTS)) :]
             known = f"{start}{found}{'' if end == ' ' and found.endswith(FULL_WIDTH) else end}"
             if len(self._remembered) >= MOST_REMEMBERED:
                 self._remembered.clear()
@@ -92,14 +103,23 @@ class Messages:
         return None
 
     def _whole(self, text: str, depth: int) -> str | None:
-        self._left -= 1
-        if not LETTER.search(text) or depth == 0 or self._left < 0:
+        """The translation of a text that may be a part of another; None where nothing of it is known."""
+        if not WORD.search(text) or depth == 0:
             return None
+        key = text, depth
+        if key not in self._met:
+            self._left -= 1
+            self._met[key] = self._found(text, depth) if self._left >= 0 else None
+        return self._met[key]
+
+    def _found(self, text: str, depth: int) -> str | None:
         found = self._exact(text)
-        if found is None and len(text) <= LONGEST:
-            found = self._error(text, depth) or self._instance(text, depth, STRONG) or self._parts(text, depth, True)
-            found = found or self._instance(text, depth, 0) or self._parts(text, depth, False)
-        return found
+        if found is not None or len(text) > LONGEST or " " not in text:
+            return found
+        fits = tuple(self._fits(text))
+        found = self._error(text, depth) or self._instance(fits, depth, True) or self._aside(text, depth)
+        found = found or self._parts(text, depth, True) or self._instance(fits, depth, False)
+        return found or self._parts(text, depth, False)
 
     def _error(self, text: str, depth: int) -> str | None:
         """A message of the grammar "what must be what; got what. Do this."; what was got may hold anything."""
@@ -114,39 +134,75 @@ class Messages:
                 return _filled(self._texts[ERROR], filled)
         return None
 
-    def _instance(self, text: str, depth: int, weight: int) -> str | None:
+    def _fits(self, text: str) -> Iterator[_Fit]:
+        """Templates that made a text, or made it but for its capital or its full stop."""
+        spelt = _spellings(text)
+        yield from ((*fit, "") for one in spelt for fit in self._index.fitting(one))
+        if text.endswith("."):
+            yield from ((*fit, "。") for one in spelt for fit in self._index.fitting(one[:-1]))
+        elif not text.endswith(ENDS):
+            fits = (fit for one in spelt for fit in self._index.fitting(f"{one}."))
+            yield from ((*fit, ".") for fit in fits if fit[0].text.endswith("."))
+
+    def _instance(self, fits: Sequence[_Fit], depth: int, strong: bool) -> str | None:
         """The translation of the most specific template that made a text."""
-        for spelt in _spellings(text):
-            for ending in ("", "."):
-                for template, fillings in self._index.fitting(spelt + ending):
-                    if template.weight < weight:
-                        break
-                    known = {hole: self._whole(filling.strip(), depth - 1) for hole, filling in fillings.items()}
-                    foreign = [filling for hole, filling in fillings.items() if known[hole] is None]
-                    if template.weight < STRONG and any(filling.count(" ") > MOST_FOREIGN_WORDS for filling in foreign):
-                        continue
-                    filled = {hole: known[hole] or filling for hole, filling in fillings.items()}
-                    found = _filled(self._texts[template.text], filled)
-                    return found.rstrip("。.") if ending else found
+        for template, fillings, stop in fits:
+            if strong is not (template.weight >= STRONG):
+                continue
+            known = {hole: self._whole(filling.strip(), depth - 1) for hole, filling in fillings.items()}
+            foreign = [filling for hole, filling in fillings.items() if known[hole] is None]
+            if not strong and any(len(WORD.findall(filling)) > MOST_FOREIGN_WORDS for filling in foreign):
+                continue
+            found = _filled(self._texts[template.text], {hole: known[hole] or fillings[hole] for hole in fillings})
+            return found.rstrip("。.") if stop == "." else found + stop
         return None
+
+    def _aside(self, text: str, depth: int) -> str | None:
+        """A text with something in brackets at its end."""
+        end = len(text) - len(text.rstrip(".:"))
+        bare = text[: len(text) - end]
+        start = _opening(bare)
+        if start is None:
+            return None
+        outside, inside = bare[:start].rstrip(), bare[start + 1 : -1]
+        before, within = self._whole(outside, depth - 1), self._whole(inside, depth - 1)
+        if before is None and (within is None or WORD.search(outside)):
+            return None
+        stop = {".": "。", ":": "："}.get(text[len(bare) :], "")
+        return f"{(before or outside).rstrip('。')}（{within or inside}）{stop}"
 
     def _parts(self, text: str, depth: int, every: bool) -> str | None:
         """A text of several messages put side by side: sentences, clauses, or items of a list."""
         for pieces, glue in (
+            (text.split(" ── "), " ── "),
             (SENTENCES.split(text), ""),
             (text.split("; "), "；"),
             (text.split(", "), "，"),
+            (text.split(": ", 1), "："),
         ):
             if len(pieces) < 2:
                 continue
             known = [self._whole(piece, depth - 1) for piece in pieces]
             foreign = [piece for piece, found in zip(pieces, known, strict=True) if found is None]
-            if len(foreign) == len(pieces) or (every and any(map(LETTER.search, foreign))):
+            if len(foreign) == len(pieces) or (every and any(map(WORD.search, foreign))):
                 continue
-            if glue == "，" and any(map(LETTER.search, foreign)):
+            if glue == "，" and any(map(WORD.search, foreign)):
+                continue
+            if glue == "：" and known[0] is None:
                 continue
             return glue.join(found or piece for piece, found in zip(pieces, known, strict=True))
         return None
+
+
+def _opening(text: str) -> int | None:
+    """Where the bracket opens that closes at the very end of a text."""
+    depth = 0
+    if text.endswith(")"):
+        for place in range(len(text) - 1, -1, -1):
+            depth += {")": 1, "(": -1}.get(text[place], 0)
+            if depth == 0:
+                return place
+    return None
 
 
 def _filled(template: str, fillings: Mapping[str, str]) -> str:

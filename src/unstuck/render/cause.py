@@ -9,7 +9,7 @@ from typing import Final
 
 from unstuck.render import plot
 from unstuck.render.figures import against, amount, duration, number, share, spread
-from unstuck.render.lines import EMPTY, Line, Span, Style, cells, clean, fit, line, pad, wrap
+from unstuck.render.lines import EMPTY, Line, Span, Style, cells, clean, fit, line, named, pad, wrap
 from unstuck.report import Change, Curve, Evidence, Finding, Outcome, Status, Trial
 
 MOST_EVIDENCE: Final = 6
@@ -27,8 +27,8 @@ STATUS_STYLE: Final[dict[Status, Style]] = {Status.CONFIRMED: "sick", Status.SUS
 def title(finding: Finding, width: int, indent: str = "  ") -> Line:
     """Code and name on the left, the status on the right."""
     status = finding.status.value
-    code = clean(finding.rule.code, 12)
-    name = fit(clean(finding.rule.name), width - len(indent) - cells(code) - len(status) - 4)
+    code = named(finding.rule.code, 12)
+    name = fit(named(finding.rule.name), width - len(indent) - cells(code) - len(status) - 4)
     gap = width - len(indent) - cells(code) - 1 - cells(name) - len(status)
     style = STATUS_STYLE[finding.status]
     return line(indent, Span(f"{code} {name}", style), " " * gap, Span(status, style))
@@ -54,7 +54,7 @@ def _evidence(evidence: Evidence, columns: int, width: int, indent: str) -> list
 
 def _place(name: str) -> str:
     """A layer of an `nn.Sequential` is called by its number only."""
-    return f"layer {clean(name, 120)}" if name[:1].isdigit() else clean(name, 120)
+    return f"layer {named(name, 120)}" if name[:1].isdigit() else named(name, 120)
 
 
 def _places(places: Sequence[str], width: int, indent: str) -> list[Line]:
@@ -103,7 +103,7 @@ def diff(changes: Sequence[Change], width: int, indent: str = "    ") -> list[Li
         One line per field, two where before and after are too long for one.
     """
     shown = [
-        (clean(change.field, 80), clean(change.before, 200), clean(change.after, 200))
+        (named(change.field, 80), clean(change.before, 200), clean(change.after, 200))
         for change in changes[:MOST_CHANGES]
     ]
     columns = min(30, max((cells(field) for field, _, _ in shown), default=0))

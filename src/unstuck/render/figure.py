@@ -9,6 +9,7 @@ from typing import Any
 from unstuck.errors import sentence
 from unstuck.render.html import embedded
 from unstuck.render.pictures import PICTURES, picture, pictures
+from unstuck.render.pictures.language import in_language
 from unstuck.report import Report
 
 
@@ -36,5 +37,5 @@ def chart(report: Report, name: str) -> Any:
     except ModuleNotFoundError as error:
         missing = sentence("`report.plot` must have altair", "none installed", "`pip install 'unstuck[plot]'`.")
         raise ModuleNotFoundError(missing, name=error.name) from error
-    spec = json.loads(embedded({**copy.deepcopy(drawn.spec), "title": drawn.title}))
+    spec = json.loads(embedded(in_language({**copy.deepcopy(drawn.spec), "title": drawn.title})))
     return altair.Chart.from_dict(spec)

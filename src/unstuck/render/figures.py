@@ -6,7 +6,7 @@ import math
 from typing import Final
 
 from unstuck.quantity import Quantity, Threshold
-from unstuck.render.lines import clean
+from unstuck.render.lines import clean, named
 
 SMALLEST_PLAIN: Final = 1e-5
 LARGEST_PLAIN: Final = 1e7
@@ -73,8 +73,10 @@ def duration(seconds: float) -> str:
 
 def unit_of(quantity: Quantity) -> str:
     """The unit with a space in front, nothing for a plain ratio and for a unit that the name says already."""
-    unit = clean(quantity.unit, LONGEST_UNIT)
-    return "" if unit in {"", "1"} or unit.lower() in quantity.name.lower() else f" {unit}"
+    unit = named(quantity.unit, LONGEST_UNIT)
+    return (
+        "" if unit in {"", "1"} or unit.lower() in quantity.name.lower() else f" {clean(quantity.unit, LONGEST_UNIT)}"
+    )
 
 
 def spread(quantity: Quantity, as_share: bool = False) -> str:

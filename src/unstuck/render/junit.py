@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from xml.etree import ElementTree
 
+from unstuck.languages import in_english
 from unstuck.render.cause import gained
 from unstuck.render.figures import against, amount
 from unstuck.render.lines import clean
@@ -48,6 +49,7 @@ def _particulars(finding: Finding) -> str:
     return "\n".join(lines)
 
 
+@in_english
 def to_junit(report: Report) -> bytes:
     """Write a report as JUnit XML.
 

@@ -13,6 +13,8 @@ from typing import Final, Literal, NamedTuple
 
 from rich.cells import get_character_cell_size
 
+from unstuck.languages import translated
+
 Style = Literal["", "heading", "strong", "code", "sick", "well", "doubt", "dim"]
 
 LONGEST_TEXT: Final = 640
@@ -36,8 +38,8 @@ def _visible(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def clean(text: str, longest: int = LONGEST_TEXT) -> str:
-    """Make foreign text fit for a page.
+def named(text: str, longest: int = LONGEST_TEXT) -> str:
+    """Make a name, a command or a value fit for a page, in no language but its own.
 
     White space of any kind becomes one space; control, format and unassigned characters are spelled
     out, so that none reaches the terminal; what is too long is cut.
@@ -55,6 +57,19 @@ def clean(text: str, longest: int = LONGEST_TEXT) -> str:
     if len(shown) > longest or len(text) > 4 * longest:
         return shown[: longest - 1].rstrip() + "…"
     return shown
+
+
+def clean(text: str, longest: int = LONGEST_TEXT) -> str:
+    """Make what a record says fit for a page, in the language of the reader.
+
+    Args:
+        text: Any string; it is translated where it is a message.
+        longest: Characters that are kept.
+
+    Returns:
+        One line of printable text, as `named` makes it.
+    """
+    return named(translated(text), longest)
 
 
 def cells(text: str) -> int:
@@ -99,14 +114,19 @@ def shorten(text: str, columns: int) -> str:
 
 
 def pad(text: str, columns: int) -> str:
-    """Fit `text` and fill it up with spaces to exactly that many columns."""
-    fitted = fit(text, columns)
+    """Fit `text`, in the language of the reader, and fill it up with spaces to exactly that many columns."""
+    fitted = fit(translated(text), columns)
     return fitted + " " * (columns - cells(fitted))
 
 
 def line(*spans: Span | str) -> Line:
-    """A line of spans, strings among them unstyled."""
-    return tuple(span if isinstance(span, Span) else Span(span) for span in spans)
+    """A line of spans in the language of the reader; strings among them are unstyled, code is left as it is."""
+    return tuple(map(_in_language, spans))
+
+
+def _in_language(span: Span | str) -> Span:
+    text, style = (span.text, span.style) if isinstance(span, Span) else (span, "")
+    return Span(text if style == "code" else translated(text), style)
 
 
 def cells_of(line: Line) -> int:
@@ -120,17 +140,35 @@ def bare(line: Line) -> str:
 
 
 _Styled = tuple[str, Style]
+_Word = tuple[bool, list[_Styled]]
+"""Whether a space stands before it, and its characters."""
+
+NEVER_FIRST: Final = frozenset("，。、；：？！）」』】》〉”’…—·％,.;:?!)]}%")
+"""What closes something, and so begins no line where text without spaces is broken."""
+
+NEVER_LAST: Final = frozenset("（「『【《〈“‘([{")
 
 
-def _words(spans: Iterable[Span]) -> list[list[_Styled]]:
-    words: list[list[_Styled]] = [[]]
+def _is_wide(character: str) -> bool:
+    """Whether lines may be broken beside a character, as Chinese and Japanese are: it takes two columns."""
+    return not character.isascii() and get_character_cell_size(character) == 2
+
+
+def _may_break(before: str, after: str) -> bool:
+    return (_is_wide(before) or _is_wide(after)) and after not in NEVER_FIRST and before not in NEVER_LAST
+
+
+def _words(spans: Iterable[Span]) -> list[_Word]:
+    words: list[_Word] = [(False, [])]
     for span in spans:
         for character in span.text:
             if character == " ":
-                words.append([])
-            else:
-                words[-1].append((character, span.style))
-    return [word for word in words if word]
+                words.append((True, []))
+                continue
+            if words[-1][1] and _may_break(words[-1][1][-1][0], character):
+                words.append((False, []))
+            words[-1][1].append((character, span.style))
+    return [word for word in words if word[1]]
 
 
 def _pieces(word: list[_Styled], columns: int) -> Iterable[list[_Styled]]:
@@ -146,11 +184,11 @@ def _pieces(word: list[_Styled], columns: int) -> Iterable[list[_Styled]]:
     yield piece
 
 
-def _joined(indent: str, words: Sequence[list[_Styled]]) -> Line:
+def _joined(indent: str, words: Sequence[_Word]) -> Line:
     styled: list[_Styled] = [(character, "") for character in indent]
-    for index, word in enumerate(words):
-        if index:
-            between = word[0][1] if word[0][1] == words[index - 1][-1][1] else ""
+    for index, (spaced, word) in enumerate(words):
+        if index and spaced:
+            between = word[0][1] if word[0][1] == words[index - 1][1][-1][1] else ""
             styled.append((" ", between))
         styled += word
     groups = itertools.groupby(styled, key=lambda pair: pair[1])
@@ -158,7 +196,7 @@ def _joined(indent: str, words: Sequence[list[_Styled]]) -> Line:
 
 
 def wrap(spans: Sequence[Span | str], width: int, indent: str = "", hanging: str | None = None) -> list[Line]:
-    """Break styled text into lines at spaces, and inside words only where they are too long.
+    """Break styled text into lines at spaces and beside Chinese characters, inside words only where they are too long.
 
     Args:
         spans: Clean text.
@@ -172,16 +210,17 @@ def wrap(spans: Sequence[Span | str], width: int, indent: str = "", hanging: str
     rest = indent if hanging is None else hanging
     room = max(8, width - max(cells(indent), cells(rest)))
     lines: list[Line] = []
-    current: list[list[_Styled]] = []
+    current: list[_Word] = []
     used = 0
-    for word in _words(line(*spans)):
-        for piece in _pieces(word, room):
+    for spaced, word in _words(line(*spans)):
+        for number, piece in enumerate(_pieces(word, room)):
             size = sum(cells(character) for character, _ in piece)
-            if current and used + 1 + size > width - cells(rest if lines else indent):
+            gap = int(bool(current) and (spaced or number > 0))
+            if current and used + gap + size > width - cells(rest if lines else indent):
                 lines.append(_joined(rest if lines else indent, current))
-                current, used = [], 0
-            used += size + (1 if current else 0)
-            current.append(piece)
+                current, used, gap = [], 0, 0
+            used += size + gap
+            current.append((gap > 0, piece))
     if current:
         lines.append(_joined(rest if lines else indent, current))
     return lines

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from unstuck.languages import in_english
 from unstuck.render.cause import gained
 from unstuck.render.lines import clean
 from unstuck.report import Finding, Report, RuleSummary, Status
@@ -84,6 +85,7 @@ def _message(finding: Finding) -> str:
     return " ".join(part for part in parts if part) or "Found."
 
 
+@in_english
 def to_sarif(report: Report) -> bytes:
     """Write a report as SARIF 2.1.0.
 

@@ -17,7 +17,9 @@ from unstuck.render.cure import CureRecord
 from unstuck.render.figures import number
 from unstuck.render.html import guide, view
 from unstuck.render.html.cure import cure_picture, step_of
+from unstuck.render.html.language import in_language, words_of
 from unstuck.render.lines import clean
+from unstuck.render.pictures.language import in_language as pictures_in_language
 from unstuck.render.pictures.picture import Picture
 from unstuck.report import Report, Status
 
@@ -103,11 +105,12 @@ def _page(template: str, pictures: list[Picture], **values: Any) -> str:
             policy=policy(*scripts),
             style=Markup(_asset("page.css")),  # noqa: S704
             scripts=[Markup(script) for script in scripts],  # noqa: S704
-            specs=embedded({picture.name: picture.spec for picture in pictures}),
+            specs=embedded({picture.name: pictures_in_language(picture.spec) for picture in pictures}),
+            words=embedded(words_of(page)),
             **values,
         )
     )
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return in_language(text.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _values(report: Report) -> dict[str, Any]:
@@ -160,7 +163,7 @@ def framed(report: Report) -> str:
     Returns:
         The page inside a sandboxed frame: its script can reach neither the notebook nor the network.
     """
-    return str(FRAME.format(to_html(report)))
+    return str(Markup(in_language(FRAME)).format(to_html(report)))  # noqa: S704
 
 
 def cure_to_html(cure: CureRecord) -> str:

@@ -3,6 +3,8 @@
 (() => {
   const {compile, parse, View, expressionInterpreter, Handler} = globalThis.unstuckFigures;
   const specs = JSON.parse(document.getElementById('specs').textContent);
+  const words = JSON.parse(document.getElementById('words').textContent);
+  const say = (sentence) => words[sentence] ?? sentence;
   const text = (value) => String(value).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
   const tooltip = new Handler({disableDefaultStyle: true, sanitize: text});
   const theme = (narrow) => {
@@ -48,7 +50,7 @@
       const svg = place.querySelector('svg');
       if (svg) svg.setAttribute('aria-hidden', 'true');
     } catch (problem) {
-      place.textContent = 'This picture could not be drawn; its numbers are in the table below.';
+      place.textContent = say('This picture could not be drawn; its numbers are in the table below.');
       place.dataset.failed = String(problem);
     }
   };
@@ -67,7 +69,7 @@
     const button = document.createElement('button');
     button.type = 'button';
     button.className = 'switch';
-    const label = () => { button.textContent = place.dataset.scale === 'log' ? 'Linear axis' : 'Logarithmic axis'; };
+    const label = () => { button.textContent = place.dataset.scale === 'log' ? say('Linear axis') : say('Logarithmic axis'); };
     label();
     button.addEventListener('click', () => {
       place.dataset.scale = place.dataset.scale === 'log' ? 'linear' : 'log';

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+from markupsafe import Markup, escape
+
+from unstuck.languages import translated
 from unstuck.render.cause import OUTCOME_WORDS, gained
 from unstuck.render.figures import against, amount, duration, number, share, spread
 from unstuck.render.lines import clean
+from unstuck.render.page import HOW_FREELY, UNPROVEN
 from unstuck.render.pictures import Picture, pictures
-from unstuck.report import Applies, Branch, Finding, Outcome, Report, Status, Trial
+from unstuck.report import Branch, Finding, Outcome, Report, Status, Trial
 
-HOW_FREELY: Final = {
-    Applies.SAFE: "<code>unstuck treat</code> makes this change by itself.",
-    Applies.OPT_IN: "<code>unstuck treat</code> makes this change too; see first whether you want it: it is a trade.",
-    Applies.ADVICE: "<code>unstuck</code> does not make this change: the line is yours to edit.",
-}
-UNPROVEN: Final = "Not proven: <code>unstuck treat</code> makes only changes that a trial has shown to help."
+CODE: Final = re.compile(r"`([^`]+)`")
 
 ALWAYS: Final = ("curves", "standing")
 TRIAL: Final = ("trial", "seeds", "confusion", "confusion-cured", "trials")
@@ -178,9 +178,10 @@ def cards(report: Report) -> tuple[Card, ...]:
     return wrong, _how_sure(report), Card(what, clean(cause.remedy, 240) or "No remedy is known.", more)
 
 
-def freely(cause: Finding) -> str:
-    """Who makes the change. Fixed text, safe to be put in as it is."""
-    return HOW_FREELY[cause.applies] if cause.status is Status.CONFIRMED else UNPROVEN
+def freely(cause: Finding) -> Markup:
+    """Who makes the change."""
+    says = HOW_FREELY[cause.applies] if cause.status is Status.CONFIRMED else UNPROVEN
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(translated(says)))))  # noqa: S704
 
 
 def proof(trial: Trial) -> Proof:
