@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from unstuck.languages import translated
 from unstuck.render import ENDINGS
 
 WIDTH: Final = 80
@@ -16,10 +17,36 @@ TREAT_BUDGET: Final = 120.0
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help at 80 columns whatever the terminal, its paragraphs as they were written."""
+    """Help at 80 columns whatever the terminal, its paragraphs as they were written, in the reader's language."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26, width=WIDTH)
+
+    def start_section(self, heading: str | None) -> None:
+        """Begin a group of options."""
+        super().start_section(heading and translated(heading))
+
+    def add_text(self, text: str | None) -> None:
+        """Add a description: a message, or several with an empty line between them."""
+        if text is not None and (whole := translated(text)) != text:
+            text = whole
+        elif text is not None:
+            text = "\n\n".join(map(translated, text.split("\n\n")))
+        super().add_text(text)
+
+    def add_usage(self, usage: str | None, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        """Add the line that shows what can be typed."""
+        super().add_usage(usage, actions, groups, translated("usage: ") if prefix is None else prefix)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help and translated(action.help)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        if text.isascii():
+            return super()._split_lines(text, width)
+        from unstuck.render.lines import bare, wrap
+
+        return [bare(line) for line in wrap([" ".join(text.split())], width)]
 
 
 def budget(text: str) -> float | str:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from unstuck.cli import examining, explaining, export, init, read, run, runs, selecting, serve
+from unstuck.cli import examining, explaining, export, init, language, read, run, runs, selecting, serve
 from unstuck.cli import parser as command_line
 from unstuck.cli.output import say, survive_any_encoding
 from unstuck.cli.status import NOT_EXAMINED, Refused
 from unstuck.errors import UnstuckError, sentence
+from unstuck.languages import use
 
 STOPPED: Final = 130
 PIPE_CLOSED: Final = 141
@@ -53,6 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     survive_any_encoding()
     typed = command_line.with_json_bound(sys.argv[1:] if arguments is None else arguments)
+    with use(language.asked(typed, sys.stdout)):
+        return _run(typed)
+
+
+def _run(typed: Sequence[str]) -> int:
     parser = command_line.build()
     options = parser.parse_args(typed)
     if options.command is None:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, final
 
+from unstuck.languages import current, marked, translated, use
 from unstuck.progress import Listener, Progress, nobody
 from unstuck.render.figures import duration
-from unstuck.render.lines import clean
+from unstuck.render.lines import clean, named
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,9 +30,10 @@ class StatusLine:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.language = current()
         self.started = time.monotonic()
         self.heard = self.started
-        self.latest = Progress("starting", 0.0, float("nan"))
+        self.latest = Progress(marked("starting"), 0.0, float("nan"))
 
     def hear(self, progress: Progress) -> None:
         """Take a sign of life, and print its suspicion.
@@ -45,9 +47,11 @@ class StatusLine:
         self.latest = progress
         rule = progress.suspicion
         if rule is not None:
-            name = f"{clean(rule.code, 12)} {clean(rule.name, 60)}"
+            name = f"{named(rule.code, 12)} {named(rule.name, 60)}"
             text = Text.assemble(
-                ("suspected ", "yellow"), (name, "bold"), (f"  after {duration(progress.elapsed)}", "dim")
+                (translated("suspected "), "yellow"),
+                (name, "bold"),
+                (translated(f"  after {duration(progress.elapsed)}"), "dim"),
             )
             self.console.print(text, soft_wrap=True, highlight=False)
 
@@ -59,7 +63,8 @@ class StatusLine:
         frame = FRAMES[int((now - self.started) * FRAMES_A_SECOND) % len(FRAMES)]
         left = self.latest.left - (now - self.heard)
         rest = f"  {duration(max(0.0, left))} left" if left == left else ""
-        text = Text.assemble((frame, "cyan"), f" {clean(self.latest.doing, 60)}", (rest, "dim"))
+        with use(self.language):  # rich draws in a thread of its own
+            text = Text.assemble((frame, "cyan"), f" {clean(self.latest.doing, 60)}", (translated(rest), "dim"))
         text.no_wrap, text.overflow = True, "ellipsis"
         return text
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO, final
 
 from unstuck.cli.arguments import STANDARD_OUTPUT
 from unstuck.errors import TargetError
+from unstuck.languages import translated
 from unstuck.render import save
 from unstuck.render.text import WIDTH, plain_lines, print_lines, width_of
 
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 MOST_PRINTED: Final = 20
 """Lines of the user's own program that are passed on during an examination."""
 
+PRINTS_MORE: Final = "your program prints more, which is left out from here on."
+
 
 def say(message: str) -> None:
-    """Print a message on standard error."""
-    sys.stderr.write(f"unstuck: {message}\n")
+    """Print a message on standard error, in the language of the reader."""
+    sys.stderr.write(f"unstuck: {translated(message)}\n")
 
 
 @final
@@ -49,7 +52,7 @@ class FirstLines(io.TextIOBase):
             self._stream.write("".join(lines[: self._left]))
             self._left -= text.count("\n")
             if self._left <= 0:
-                self._stream.write("unstuck: your program prints more, which is left out from here on.\n")
+                self._stream.write(f"unstuck: {translated(PRINTS_MORE)}\n")
         return len(text)
 
     def flush(self) -> None:

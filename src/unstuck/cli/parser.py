@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from unstuck import __version__
-from unstuck.cli import export, init, read, run, runs, selecting, serve
+from unstuck.cli import export, init, language, read, run, runs, selecting, serve
 from unstuck.cli.arguments import (
     DIAGNOSE_BUDGET,
     STANDARD_OUTPUT,
@@ -18,6 +18,7 @@ from unstuck.cli.arguments import (
     json_path,
     save_path,
 )
+from unstuck.languages import translated
 
 INTRODUCTION: Final = """\
 Finds out why a neural network fails to train or to generalise, and proves the
@@ -52,7 +53,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and leave with status 2."""
-        self.exit(2, f"unstuck: {message}\n`{self.prog} --help` says what can be typed.\n")
+        where = translated(f"`{self.prog} --help` says what can be typed.")
+        self.exit(2, f"unstuck: {translated(message)}\n{where}\n")
 
 
 def with_json_bound(arguments: Sequence[str]) -> list[str]:
@@ -88,10 +90,10 @@ def _add_subject(parser: argparse.ArgumentParser, name: str, shown: str, what: s
 
 def _add_output(parser: argparse.ArgumentParser, what: str, has_html: bool) -> None:
     group = parser.add_argument_group("output")
-    text = f"write {what} as JSON: to PATH, which ends in .json, and the text as usual; or, without PATH, to"
     group.add_argument(
         "--json", nargs="?", const=STANDARD_OUTPUT, type=json_path, metavar="PATH",
-        help=f"{text} standard output instead of the text",
+        help=f"write {what} as JSON: to PATH, which ends in .json, and the text as usual; or, without PATH, to standard"
+        " output instead of the text",
     )  # fmt: skip
     if has_html:
         group.add_argument(
@@ -192,4 +194,6 @@ def build() -> argparse.ArgumentParser:
         (select, "the choice"),
     ):  # fmt: skip
         _add_output(command, what, has_html=command in (diagnose, treat, demo, replay))
+    for each in (parser, *commands.choices.values()):
+        language.add(each)
     return parser

@@ -128,18 +128,19 @@ def run(options: argparse.Namespace) -> int:
 
 def _tell(recovered: Recovered, observer: Any, reason: str) -> None:
     """Say what was seen."""
-    from unstuck.render.lines import clean
+    from unstuck.render.lines import cells, clean, pad
 
     ended = f", {reason}" if reason else ""
-    sys.stderr.write(f"\nunstuck: {observer.steps} optimizer steps{ended}\n")
-    width = max((len(part.name) for part in recovered.parts), default=0)
+    sys.stderr.write("\n")
+    say(f"{observer.steps} optimizer steps{ended}")
+    width = max((cells(clean(part.name)) for part in recovered.parts), default=0)
     for part in recovered.parts:
         where = f"  ({part.line})" if part.line else ""
-        sys.stderr.write(f"  {part.name:<{width}}  {clean(part.what, 200)}{where}\n")
+        sys.stderr.write(f"  {pad(part.name, width)}  {clean(part.what, 200)}{where}\n")
     for note in recovered.notes:
-        sys.stderr.write(f"  note: {clean(note, 400)}\n")
+        sys.stderr.write(f"  {clean(f'note: {note}', 400)}\n")
     for missing in recovered.missing:
-        say(f"not recovered: {clean(missing, 400)}")
+        say(f"not recovered: {missing}")
 
 
 def _examined(setup: Any, options: argparse.Namespace) -> Report:

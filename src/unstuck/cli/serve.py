@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unstuck.cli.arguments import Formatter
 from unstuck.errors import TargetError
+from unstuck.languages import translated
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     from unstuck.serving import serve
 
     def announce(address: str) -> None:
-        print(f"{folder.resolve()} is shown at\n  {address}\nCtrl-C ends it.", flush=True)
+        print(translated(f"{folder.resolve()} is shown at\n  {address}\nCtrl-C ends it."), flush=True)
         if options.open:
             import webbrowser
 

@@ -18,8 +18,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from unstuck.errors import RecordError
+from unstuck.languages import marked
 from unstuck.recording import open_record
 from unstuck.render import FORMS
+from unstuck.render.html import embedded
+from unstuck.render.html.language import in_language, in_words, words_of
 from unstuck.render.machine import from_json
 from unstuck.serving.curves import Known, shown_of
 from unstuck.serving.guard import Guard
@@ -98,8 +101,26 @@ def report_page(path: Path) -> tuple[bytes, str]:
     return FORMS[form](report), "text/html; charset=utf-8" if form == ".html" else "text/plain; charset=utf-8"
 
 
+def _front() -> str:
+    """The page itself, and what its script says, in the language of the reader."""
+    script = (STATIC / "app.js").read_text(encoding="utf-8")
+    front = in_language((STATIC / "index.html").read_text(encoding="utf-8"))
+    return front.replace(NO_WORDS, NO_WORDS.replace("{}", embedded({**words_of(script), **in_words(NAMES)})), 1)
+
+
 def _event(kind: str, value: Any) -> bytes:
     return b"event: " + kind.encode() + b"\ndata: " + msgspec.json.encode(value) + b"\n\n"
+
+
+NAMES: Final = (
+    *(marked("running"), marked("finished"), marked("crashed"), marked("unreadable")),
+    *(marked("loss"), marked("validation loss"), marked("learning rate"), marked("gradient norm"), marked("none")),
+    *(marked("update ratio"), marked("dead share"), marked("saturated share"), marked("activation mean")),
+)
+"""Statuses and usual measurements, which the script passes on as they come."""
+
+NO_WORDS: Final = '<script type="application/json" id="words">{}</script>'
+"""Where the page has room for what its script says in other languages."""
 
 
 async def events(
@@ -162,7 +183,7 @@ def _routes(library: Library, ended: Callable[[], bool]) -> list[Route]:
     listeners = asyncio.Semaphore(MOST_LISTENERS)
 
     async def page(_: Request) -> Response:
-        return Response((STATIC / "index.html").read_bytes(), media_type="text/html")
+        return Response(_front(), media_type="text/html")
 
     async def static(request: Request) -> Response:
         name = request.path_params["name"]

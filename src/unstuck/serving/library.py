@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, final
 
 from unstuck.errors import RecordError
+from unstuck.languages import translated
 from unstuck.recording import RunInfo, open_record
 
 RECORD_SUFFIX: Final = ".unstuck"
@@ -226,7 +227,7 @@ def told(item: Item) -> dict[str, Any]:
         "kind": item.kind,
         "file": item.shown,
         "modified": item.modified,
-        "sentence": item.sentence,
+        "sentence": translated(item.sentence),
     }
     if item.run is not None:
         run = item.run

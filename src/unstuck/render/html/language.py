@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from unstuck.languages import ENGLISH, current, translated
@@ -59,7 +60,16 @@ def words_of(script: str) -> dict[str, str]:
     Returns:
         English → translation, with what is filled in as "{0}"; empty in English.
     """
-    if current() == ENGLISH:
-        return {}
-    texts = [found[2] for found in _SAID.finditer(script)]
-    return {text: translated(text) for text in texts}
+    return in_words(found[2] for found in _SAID.finditer(script))
+
+
+def in_words(texts: Iterable[str]) -> dict[str, str]:
+    """Texts with their translations.
+
+    Args:
+        texts: English.
+
+    Returns:
+        English → translation; empty in English.
+    """
+    return {} if current() == ENGLISH else {text: translated(text) for text in texts}

@@ -8,6 +8,9 @@ const MOST_CHOSEN = 12;
 const MOST_POINTS = 2400;
 const MOST_BANDS = 6;
 const $ = (id) => document.getElementById(id);
+const phrases = JSON.parse($("words").textContent);
+// What the page says, in the language of its reader; the holes "{0}" are filled with what follows.
+const say = (text, ...values) => (phrases[text] ?? text).replace(/\{(\d+)\}/g, (_, hole) => values[hole]);
 const state = { items: [], chosen: [], runs: new Map(), source: null, charts: new Map(), layers: "", log: false, drawing: 0, picked: false };
 
 function element(tag, text, className) {
@@ -19,9 +22,9 @@ function element(tag, text, className) {
 
 function ago(seconds) {
   const gone = Math.max(0, Date.now() / 1000 - seconds);
-  if (gone < 60) return `${Math.round(gone)} s ago`;
-  if (gone < 3600) return `${Math.round(gone / 60)} min ago`;
-  if (gone < 172800) return `${Math.round(gone / 3600)} h ago`;
+  if (gone < 60) return say("{0} s ago", Math.round(gone));
+  if (gone < 3600) return say("{0} min ago", Math.round(gone / 60));
+  if (gone < 172800) return say("{0} h ago", Math.round(gone / 3600));
   return new Date(seconds * 1000).toISOString().slice(0, 10);
 }
 
@@ -35,10 +38,10 @@ function showLists() {
   const fits = (item) => `${item.name || ""} ${item.file} ${item.sentence}`.toLowerCase().includes(wanted);
   const runs = state.items.filter((item) => item.kind === "run").sort((a, b) => (b.created || b.modified) - (a.created || a.modified));
   const reports = state.items.filter((item) => item.kind === "report").sort((a, b) => b.modified - a.modified);
-  $("runs-title").textContent = `Runs (${runs.length})`;
-  $("reports-title").textContent = `Reports (${reports.length})`;
-  fill($("runs"), runs.filter(fits).map(runRow), runs.length ? "" : "No run has been recorded here.");
-  fill($("reports"), reports.filter(fits).map(reportRow), reports.length ? "" : "No report has been saved here.");
+  $("runs-title").textContent = say("Runs ({0})", runs.length);
+  $("reports-title").textContent = say("Reports ({0})", reports.length);
+  fill($("runs"), runs.filter(fits).map(runRow), runs.length ? "" : say("No run has been recorded here."));
+  fill($("reports"), reports.filter(fits).map(reportRow), reports.length ? "" : say("No report has been saved here."));
 }
 
 // Rows stay the same elements while they are told anew, so that a click is never lost between two of them.
@@ -71,8 +74,8 @@ function runRow(item) {
   parts.box.disabled = item.status === undefined;
   parts.swatch.style.background = parts.box.checked ? colourOf(item.key) : "transparent";
   put(parts.name, item.name || item.file);
-  put(parts.status, item.status || "unreadable", `status ${item.status || "crashed"}`);
-  put(parts.about, item.status ? `step ${item.last_step}, ${ago(item.modified)}` : item.sentence);
+  put(parts.status, say(item.status || "unreadable"), `status ${item.status || "crashed"}`);
+  put(parts.about, item.status ? say("step {0}, {1}", item.last_step, ago(item.modified)) : item.sentence);
   return parts.row;
 }
 
@@ -114,8 +117,8 @@ function listen() {
   if (state.layers) query.set("layers", state.layers);
   const source = new EventSource(`/api/events?${query}`);
   state.source = source;
-  source.addEventListener("open", () => connection("live", "live"));
-  source.addEventListener("error", () => connection("lost", "not connected: is `unstuck serve` still running?"));
+  source.addEventListener("open", () => connection("live", say("live")));
+  source.addEventListener("error", () => connection("lost", say("not connected: is `unstuck serve` still running?")));
   source.addEventListener("list", (event) => {
     const { anew, items, gone } = JSON.parse(event.data);
     const left = new Set([...gone, ...items.map((item) => item.key)]);
@@ -188,7 +191,7 @@ function evened(curve) {
 
 // The curves --------------------------------------------------------------------------------------------------------
 
-const words = (name) => name.replaceAll("_", " ");
+const words = (name) => say(name.replaceAll("_", " "));
 
 // Chart title → lines. Losses share a chart, so that training and validation are seen together.
 function wantedCharts() {
@@ -227,8 +230,8 @@ function wantedCharts() {
 
 function titleOf(title) {
   if (title !== "layers") return words(title);
-  const of = state.chosen.length > 1 ? ` of ${nameOf(state.chosen[0])}` : "";
-  return `${words(state.layers)} per layer${of}, first layer blue, last layer red`;
+  const of = state.chosen.length > 1 ? say(" of {0}", nameOf(state.chosen[0])) : "";
+  return say("{0} per layer{1}, first layer blue, last layer red", words(state.layers), of);
 }
 
 function draw() {
@@ -263,10 +266,10 @@ function drawChart(title, lines) {
     chart = newChart(title, lines, data, banded, shape, chart ? chart.figure : element("figure"));
     state.charts.set(title, chart);
   }
-  const notes = lines.filter((line) => line.curve.lost !== null).map((line) => `${line.label}: not finite, first near step ${line.curve.lost}`);
-  chart.note.textContent = notes.slice(0, 4).join("; ") + (notes.length > 4 ? ` and ${notes.length - 4} more` : "");
+  const notes = lines.filter((line) => line.curve.lost !== null).map((line) => say("{0}: not finite, first near step {1}", line.label, line.curve.lost));
+  chart.note.textContent = notes.slice(0, 4).join("; ") + (notes.length > 4 ? say(" and {0} more", notes.length - 4) : "");
   const last = lines.map((line) => `${line.label} ${number(line.curve.values[line.curve.values.length - 1])}`);
-  chart.place.setAttribute("aria-label", `${titleOf(title)} over steps; at the end: ${last.slice(0, 12).join(", ")}`);
+  chart.place.setAttribute("aria-label", say("{0} over steps; at the end: {1}", titleOf(title), last.slice(0, 12).join(", ")));
 }
 
 function number(value) {
@@ -287,7 +290,7 @@ function newChart(title, lines, data, banded, shape, figure) {
   const place = element("div", undefined, "plot");
   place.setAttribute("role", "img");
   const note = element("p");
-  const nearest = element("p", title === "layers" ? "Point at a line to see which layer it is." : "", "nearest");
+  const nearest = element("p", title === "layers" ? say("Point at a line to see which layer it is.") : "", "nearest");
   figure.replaceChildren(element("figcaption", titleOf(title)), place, nearest, note);
   $("charts").append(figure);
   const axis = { stroke: style("--dim"), grid: { stroke: style("--edge"), width: 1 }, ticks: { stroke: style("--edge") }, font: "12px system-ui, sans-serif" };
@@ -322,9 +325,9 @@ function showNotices() {
     const run = state.runs.get(key);
     if (!run) continue;
     const who = state.chosen.length > 1 ? `${nameOf(key)}: ` : "";
-    if (run.problem) rows.push(noticeRow("severe", `${who}the record cannot be read`, run.problem));
-    if (run.status === "crashed") rows.push(noticeRow("severe", `${who}the run ended before its time`, run.error));
-    for (const [step, code, name, severity, sentence] of [...run.notices].reverse()) rows.push(noticeRow(severity, `${who}step ${step}: ${code} ${name}`, sentence));
+    if (run.problem) rows.push(noticeRow("severe", `${who}${say("the record cannot be read")}`, run.problem));
+    if (run.status === "crashed") rows.push(noticeRow("severe", `${who}${say("the run ended before its time")}`, run.error));
+    for (const [step, code, name, severity, sentence] of [...run.notices].reverse()) rows.push(noticeRow(severity, `${who}${say("step {0}: {1} {2}", step, code, name)}`, sentence));
   }
   $("found").hidden = !rows.length;
   $("notices").replaceChildren(...rows);
@@ -355,7 +358,7 @@ function showSettings() {
     row.append(label, ...shown.map((key) => element("td", state.runs.get(key).settings[name] ?? "–")));
     return row;
   });
-  if (several && !rows.length) { const row = element("tr"); const cell = element("td", "Nothing differs.", "dim"); cell.colSpan = shown.length + 1; row.append(cell); body.push(row); }
+  if (several && !rows.length) { const row = element("tr"); const cell = element("td", say("Nothing differs."), "dim"); cell.colSpan = shown.length + 1; row.append(cell); body.push(row); }
   $("settings").replaceChildren(head, ...body);
 }
 
@@ -365,7 +368,7 @@ function showLayers() {
   const options = ["", ...names];
   const now = [...$("layers").options].map((option) => option.value);
   if (JSON.stringify(now) === JSON.stringify(options)) return;
-  $("layers").replaceChildren(...options.map((name) => { const option = element("option", name ? words(name) : "none"); option.value = name; return option; }));
+  $("layers").replaceChildren(...options.map((name) => { const option = element("option", name ? words(name) : say("none")); option.value = name; return option; }));
   $("layers").value = names.includes(state.layers) ? state.layers : "";
 }
 
