@@ -55,6 +55,10 @@ class Told:
     notes: tuple[str, ...]
     cause: str = ""
     sentence: str = ""
+    named: tuple[str, ...] = ()
+    proven: tuple[str, ...] = ()
+    seconds: float = 0.0
+    epochs: int = 0
 
 
 def alone(path: Path, *arguments: str) -> str:
@@ -86,14 +90,21 @@ def observed(path: Path, *arguments: str, budget: float | None = None, steps: in
                 ending = run(program, observer)
             found: Any = recover(observer, ending.finished)
             cause = sentence = ""
+            named: tuple[str, ...] = ()
+            proven: tuple[str, ...] = ()
+            seconds = 0.0
             if budget is not None and found.setup is not None:
                 with contextlib.redirect_stdout(io.StringIO()):
                     report = unstuck.diagnose(found.setup, budget=budget)
                 cause = report.cause.rule.code if report.cause else ""
                 sentence = report.sentence
+                named = tuple(each.rule.code for each in report.findings)
+                proven = tuple(each.rule.code for each in report.findings if each.status.value == "confirmed")
+                seconds = report.cost.seconds
         parts = {part.name: part.what for part in found.parts}
         return Told(
-            output.getvalue(), ending.status, observer.steps, parts, found.missing, found.notes, cause, sentence
-        )
+            output.getvalue(), ending.status, observer.steps, parts, found.missing, found.notes, cause, sentence,
+            named, proven, seconds, found.setup.epochs if found.setup is not None else 0,
+        )  # fmt: skip
 
     return in_fork(work)

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader, TensorDataset
 torch.manual_seed(0)
 X, y = load_digits(return_X_y=True)
 X, y = torch.tensor(X / 16, dtype=torch.float32), torch.tensor(y)
-left = torch.randint(len(X), (1500,))
-right = torch.where(torch.rand(1500) < 0.5, (left + 10) % len(X), torch.randint(len(X), (1500,)))
+left = torch.randint(len(X), (6000,))
+right = torch.where(torch.rand(6000) < 0.5, (left + 10) % len(X), torch.randint(len(X), (6000,)))
 pairs = TensorDataset(X[left], X[right], (y[left] == y[right]).float())
 
 
@@ -23,7 +23,7 @@ class Siamese(nn.Module):
 
 model = Siamese()
 optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-for epoch in range(20):
+for epoch in range(8):
     for a, b, same in DataLoader(pairs, batch_size=50, shuffle=True):
         distance = (model.trunk(a) - model.trunk(b)).abs()
         logit = model.head(distance).squeeze(-1)

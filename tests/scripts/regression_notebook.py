@@ -36,7 +36,7 @@ optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
 
 
 losses = []
-for epoch in range(300):
+for epoch in range(60):
     y_pred = model(X_train)
     loss = loss_fn(y_pred, y_train)
     losses.append(loss.item())

@@ -97,7 +97,16 @@ class Batches:
     def _feed(self, loader: DataLoader[Any], steps: int) -> Feed:
         feed = next((each for each in self.feeds if each.loader.dataset is loader.dataset), None)
         if feed is None:
-            feed = Feed(loader, place_of(loader)[0], calling_line())
-            self.feeds.append(feed)
+            line = calling_line()
+            # A data set that is made anew for every epoch, at the same line, is the same one.
+            feed = next((each for each in self.feeds if each.line == line and _alike(each.loader, loader)), None)
+            if feed is None:
+                feed = Feed(loader, place_of(loader)[0], line)
+                self.feeds.append(feed)
         feed.passes.append(steps)
         return feed
+
+
+def _alike(one: DataLoader[Any], other: DataLoader[Any]) -> bool:
+    sizes = [len(each) if hasattr(each, "__len__") else -1 for each in (one.dataset, other.dataset)]
+    return type(one.dataset) is type(other.dataset) and sizes[0] == sizes[1] and one.batch_size == other.batch_size

@@ -247,14 +247,14 @@ class Observer:
         try:
             found = cut(calls, root, self.batches.origins(), self.copies.tensors())
             held = self.copies.parameters()
-            stale = any(each.grad is not None and bool(each.grad.detach().any()) for each in held)
+            stale = {id(each) for each in held if each.grad is not None and bool(each.grad.detach().any())}
             trained = [] if found is None else self.copies.called([found])
             random = next((call.random for call in calls if call.function in trained), None) if trained else None
             self._backwards.append(
                 Backward(
                     float(root.detach()),
                     found,
-                    stale,
+                    frozenset(stale),
                     all(module.training for module in trained),
                     random,
                     calling_line(),

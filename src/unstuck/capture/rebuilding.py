@@ -199,15 +199,18 @@ class _Rebuilding:
         later = sampled[1:] or sampled[:0]
         clips = Counter(tuple(clip[:2] for clip in each.clips) for each in sampled)
         used = [each.used_gradient for each in self.trainer.sampled if each.used_gradient is not None]
+        # What the optimizer does not hold, it neither clears nor uses.
+        held = {id(each) for group in self.trainer.optimizer.param_groups for each in group["params"]}
+        own = {id(each) for each in self.trainer.model.parameters()} if self.trainer.model is not None else held
         return RecordedStep(
             step.whole,
             (*step.inputs, *step.targets),
             dict(step.constants),
-            clears=self.trainer.closure or not any(each.backwards[0].stale for each in later),
+            clears=self.trainer.closure or not any(each.backwards[0].stale & held for each in later),
             repeats=repeats,
             clips=clips.most_common(1)[0][0] if clips else (),
             evaluates=bool(sampled) and not any(each.training for one in sampled for each in one.backwards),
-            in_vain=bool(used) and not any(used),
+            in_vain=bool(used and held & own) and not any(used),
         )
 
     def _tell_step(self, step: RecordedStep) -> None:
@@ -235,7 +238,7 @@ class _Rebuilding:
             self.notes.append(f"the script was ended after {self.trainer.steps} steps; taken as {by_steps} epochs")
             return by_steps
         passes = 0 if feed is None else len(feed.passes)
-        if not passes or not batches or calls < 0.5 * passes * batches:
+        if not passes or not batches or not 0.5 * passes * batches <= calls <= 2.0 * passes * batches:
             return by_steps
         return min(passes, by_steps)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -65,4 +66,18 @@ class SchedulerLike:
         made = copy.deepcopy(self.held)
         for each in (made, *getattr(made, "_schedulers", ())):
             each.optimizer = optimizer
+        _track_steps(optimizer)
         return made
+
+
+def _track_steps(optimizer: Optimizer) -> None:
+    """Let an optimizer tell whether it has stepped, as a scheduler's making does; else its first step warns."""
+    step = optimizer.step
+
+    @functools.wraps(step)
+    def tracked(*arguments: Any, **keywords: Any) -> Any:
+        vars(optimizer)["_opt_called"] = True
+        return step(*arguments, **keywords)
+
+    vars(tracked)["_wrapped_by_lr_sched"] = True
+    vars(optimizer)["step"] = tracked

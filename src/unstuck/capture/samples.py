@@ -41,6 +41,7 @@ def training_data(step: Step, steps: Sequence[Sampled], pattern: Slice, notes: l
     sources = [origin.tensor if origin.source is None else origin.source for origin in rows]
     fits = all(origin.tensor.dim() > 0 and origin.tensor.shape[0] == step.samples for origin in rows)
     fits &= is_by_sample(step) and _stay(rows, steps)
+    fits &= len({id(source) for source in sources}) == len(sources)  # else windows of one series, stacked
     if rows and fits and len({len(source) for source in sources}) == 1 and step.prepare is not None:
         samples = tuple(source.detach().clone() for source in sources)
         shuffled = any(origin.source is not None and not origin.in_order for origin in rows)

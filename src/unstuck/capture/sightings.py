@@ -83,7 +83,7 @@ class Backward:
     Attributes:
         loss: The number that it started from.
         slice: How that number was computed, or None where it could not be followed.
-        stale: Whether there were gradients already.
+        stale: Ids of the parameters that had gradients already.
         training: Whether the modules that were called were in training mode.
         random: State of torch's generator before the first of them.
         line: Line of the user's source.
@@ -92,7 +92,7 @@ class Backward:
 
     loss: float
     slice: Slice | None
-    stale: bool
+    stale: frozenset[int]
     training: bool
     random: Tensor | None
     line: str

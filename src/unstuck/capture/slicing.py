@@ -119,14 +119,26 @@ class _Rows:
         first, index = call.arguments[0], call.arguments[-1]
         if not isinstance(first, Tensor) or not isinstance(call.result, Tensor) or first.dim() != call.result.dim():
             return None
-        is_range = isinstance(index, slice)
-        if not is_range and not (isinstance(index, Tensor) and index.dim() == 1) and not isinstance(index, list):
+        is_range = isinstance(index, slice) or _ascends(index)
+        if (
+            not isinstance(index, slice)
+            and not (isinstance(index, Tensor) and index.dim() == 1)
+            and not isinstance(index, list)
+        ):
             return None
         above = self.sources[number].get(id(first))
         if above is not None:
             further = self.of(above.operation)
             return None if further is None else (further[0], further[1] and is_range)
         return first, is_range
+
+
+def _ascends(index: Any) -> bool:
+    """Whether an index names one row after the other."""
+    if not isinstance(index, (Tensor, list)):
+        return False
+    rows = index.tolist() if isinstance(index, Tensor) else index
+    return isinstance(rows, list) and rows == list(range(rows[0], rows[0] + len(rows))) if rows else False
 
 
 def _ends(part: slice) -> list[Tensor]:
