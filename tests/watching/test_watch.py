@@ -129,6 +129,18 @@ def test_updates_of_large_layers_are_told_from_some_of_their_weights(seen: Calla
         assert record.series("update_norm", name).values[0] == pytest.approx(exact, rel=0.1)
 
 
+def test_large_outputs_are_told_from_some_of_their_elements(seen: Callable[..., Record]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Unflatten(1, (6, 1, 1)), nn.Upsample(24), nn.Conv2d(6, 40, 3, padding=1), nn.Flatten(2))
+    head = nn.Sequential(model, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(40, 3))
+    output = model[2](model[1](model[0](data()[0][:8]))).detach()
+    assert output.numel() > 2 * 65_536
+    record = seen(head, lambda recording: train(head, recording.optimizer, steps=1))
+    assert record.series("output_rms", "0.2").values[0] == pytest.approx(output.square().mean().sqrt().item(), rel=0.03)
+    assert record.series("output_mean", "0.2").values[0] == pytest.approx(output.mean().item(), abs=0.02)
+    assert 0.5 * output.max().item() < record.series("output_max", "0.2").values[0] <= output.max().item()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01])
 def test_the_training_is_bit_for_bit_the_same(share: float, tmp_path: Path) -> None:
     results = []
@@ -186,9 +198,9 @@ def test_between_samples_no_layer_is_hooked(tmp_path: Path) -> None:
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     with watch(model, optimizer, folder=tmp_path, share=1e-6) as recording:
         train(model, optimizer, 20)
-        assert recording._cadence.samples == 4  # three at once, and one to learn how long a plain step takes
-        # The model's own hook, which looks for a loss, and the optimizer's two; the loss module has its own.
-        assert count_hooks(model, optimizer) == 3 and len(recording._losses._handles) == 2  # type: ignore[union-attr]
+        assert recording._cadence.samples == 3  # at once; the next has not been earned
+        assert count_hooks(model, optimizer) == 2  # the optimizer's; the loss module has one of its own
+        assert len(recording._losses._handles) == 1  # type: ignore[union-attr]
 
 
 class GivesLoss(nn.Module):
@@ -235,6 +247,16 @@ def test_the_loss_of_another_model_is_none_of_this_one(seen: Callable[..., Recor
             train(other, torch.optim.SGD(other.parameters(), 0.1), 1)
 
     assert seen(model, loop).series("loss").values.tolist() == losses
+
+
+def test_a_loss_module_that_is_replaced_is_found_again(seen: Callable[..., Record]) -> None:
+    model = network()
+
+    def loop(recording: Recording) -> list[float]:
+        return [loss for _ in range(3) for loss in train(model, recording.optimizer, 12)]  # each time a new one
+
+    steps = seen(model, loop).series("loss").steps.tolist()
+    assert set(range(36)) - set(steps) == {12, 24}, "but for the steps at which it came"
 
 
 def test_accumulated_gradients_make_one_step(seen: Callable[..., Record]) -> None:
@@ -439,6 +461,57 @@ def test_a_layer_with_odd_outputs_does_not_stop_the_training(seen: Callable[...,
     assert len(record.series("output_rms", "lstm")) == 6
 
 
+def test_layers_whose_weights_do_not_lie_in_order_are_seen_to_move(seen: Callable[..., Record]) -> None:
+    model = network()
+    model[0].weight = nn.Parameter(torch.randn(60, 80).t()[:8, :6] * 0.3)  # part of something larger
+    model[2].weight = nn.Parameter(torch.randn(8, 3).t() * 0.3)
+    before = copy.deepcopy(model)
+    record = seen(model, lambda recording: train(model, recording.optimizer, steps=1))
+    for name in "02":
+        pairs = zip(model.get_submodule(name).parameters(), before.get_submodule(name).parameters(), strict=True)
+        exact = whole(new.detach() - old.detach() for new, old in pairs)
+        assert record.series("update_norm", name).values[0] == pytest.approx(exact, rel=1e-4) and exact > 0
+
+
+def test_an_output_that_cannot_be_measured_does_not_stop_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Tensor.amax
+
+    def fails(self: Tensor, *arguments: Any) -> Tensor:
+        if self.shape == (8, 3):
+            raise RuntimeError("not for this kind")
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Tensor, "amax", fails)
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with pytest.warns(RuntimeWarning, match="can no longer be looked at .*not for this kind"):
+        with watch(model, optimizer, folder=tmp_path, findings=False, share=0) as recording:
+            train(model, optimizer)
+            assert not any(module._forward_hooks for module in model)
+    assert recording.step == 6
+    (info,), _ = records_in(tmp_path)
+    assert info.last_step == 5
+
+
+def test_a_loss_is_recorded_as_it_was_whatever_is_done_to_it(seen: Callable[..., Record]) -> None:
+    model, criterion = network(), nn.CrossEntropyLoss()
+    inputs, targets = data()
+    losses = []
+
+    def loop(recording: Recording) -> None:
+        for _ in range(4):
+            recording.optimizer.zero_grad()
+            loss = criterion(model(inputs), targets)
+            losses.append(loss.item())
+            loss /= 3.0
+            loss.backward()
+            recording.optimizer.step()
+
+    assert seen(model, loop).series("loss").values.tolist() == losses
+
+
 def test_looking_that_fails_is_said_and_the_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*arguments: Any) -> Any:
         raise RuntimeError("no such kernel")
@@ -486,24 +559,26 @@ def test_what_is_no_model_or_optimizer_is_refused() -> None:
         watch(model, model.parameters())  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("fixed", [0.0, 2e-5, 1e-3])
 @pytest.mark.parametrize("cost", [1e-4, 1e-3, 3e-2])
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.1])
-def test_the_cadence_keeps_to_its_share(cost: float, share: float) -> None:
+def test_the_cadence_keeps_to_its_share(cost: float, share: float, fixed: float) -> None:
     cadence, due, step_seconds = Cadence(share), 0, 4e-3
     samples = []
     for step in range(60_000):
-        cadence.elapsed += step_seconds
+        if step == due and len(samples) >= 3 and (ahead := cadence.steps_until_next()) > 1:
+            due = step - 1 + ahead
         if step == due:
-            cadence.spent += cost
-            cadence.elapsed += cost
-            cadence.see_sample(cost)
+            cadence.see_sample(step_seconds + cost, cost)
             due = step + cadence.steps_until_next()
             samples.append(step)
         else:
-            cadence.see_step(step_seconds if step % 1000 else 5.0)  # now and then a validation
+            cadence.see_step((step_seconds if step % 1000 else 5.0) + fixed, fixed)  # now and then a validation
     assert samples[:3] == [0, 1, 2]
-    assert cadence.overhead <= 1.001 * share or len(samples) == 3
-    if cost / share / step_seconds < 1e4:
+    allowed = max(share, fixed / step_seconds + share / 2)  # what is always there may leave samples only half
+    assert cadence.overhead <= 1.01 * allowed or len(samples) == 3
+    assert cadence.plain == pytest.approx(60_000 * step_seconds, rel=0.01), "a validation earns nothing"
+    if 1.3 * cost / share / step_seconds < 1e4:
         assert cadence.overhead >= 0.5 * min(share, cost / step_seconds)
 
 

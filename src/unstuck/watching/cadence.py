@@ -20,6 +20,9 @@ MEMORY: Final = 0.2
 PAUSE: Final = 5.0
 """Multiple of the usual time beyond which a step was no plain one, but a validation or a checkpoint."""
 
+LEAST: Final = 0.5
+"""Part of the share that is for samples, also where hooks that are always there take the rest and more."""
+
 LONGEST: Final = 1_000_000
 
 
@@ -29,8 +32,9 @@ class Cadence:
 
     Attributes:
         share: Share of the time that watching may take; 0 or less for every step, whatever it costs.
-        spent: Seconds that watching took.
-        elapsed: Seconds of the run, watching included.
+        fixed: Seconds that hooks took which are there at every step.
+        sampled: Seconds that samples took, and judging what they have shown.
+        plain: Seconds that the steps took by themselves; a pause between two counts as one usual step.
         samples: Samples taken.
     """
 
@@ -41,8 +45,9 @@ class Cadence:
             share: Share of the time that watching may take; 0 or less for every step.
         """
         self.share = share
-        self.spent = 0.0
-        self.elapsed = 0.0
+        self.fixed = 0.0
+        self.sampled = 0.0
+        self.plain = 0.0
         self.samples = 0
         self._cost = 0.0
         self._step = 0.0
@@ -55,21 +60,41 @@ class Cadence:
     @property
     def overhead(self) -> float:
         """Share of the time that watching has taken; NaN before anything was timed."""
-        plain = self.elapsed - self.spent
-        return self.spent / plain if plain > 0.0 else math.nan
+        return (self.fixed + self.sampled) / self.plain if self.plain > 0.0 else math.nan
 
-    def see_step(self, seconds: float) -> None:
-        """Take in how long a step took that was not looked at."""
+    def see_step(self, seconds: float, fixed: float) -> None:
+        """Take in a step that was not looked at.
+
+        Args:
+            seconds: What it took, watching included.
+            fixed: What the hooks took of it.
+        """
+        own = max(0.0, seconds - fixed)
         if self._step == 0.0:
-            self._step = seconds
-        elif seconds < PAUSE * self._step:
-            self._step += MEMORY * (seconds - self._step)
+            self._step = own
+        elif own < PAUSE * self._step:
+            self._step += MEMORY * (own - self._step)
+        else:
+            own = self._step
+        self.plain += own
+        self.fixed += fixed
 
-    def see_sample(self, seconds: float) -> None:
-        """Take in what a sample cost."""
-        seconds *= UNSEEN
+    def see_sample(self, seconds: float, cost: float) -> None:
+        """Take in a step that was looked at.
+
+        Args:
+            seconds: What it took, the sample included.
+            cost: What its hooks measured of the sample.
+        """
+        cost *= UNSEEN
         self.samples += 1
-        self._cost = seconds if self.samples <= 2 else self._cost + MEMORY * (seconds - self._cost)
+        self._cost = cost if self.samples <= 2 else self._cost + MEMORY * (cost - self._cost)
+        self.sampled += cost
+        self.plain += self._step if self._step > 0.0 else max(0.0, seconds - cost)
+
+    def see_more(self, seconds: float) -> None:
+        """Take in what came after a sample: hooks taken away, and now and then what has been seen is judged."""
+        self.sampled += seconds
 
     def steps_until_next(self) -> int:
         """Steps from here to the next one to look at, at least 1, so that its cost will have been earned by then."""
@@ -77,5 +102,6 @@ class Cadence:
             return 1
         if self._step <= 0.0:
             return AT_ONCE
-        missing = (self.spent + self._cost) / self.share - (self.elapsed - self.spent)
+        share = max(self.share - self.fixed / self.plain, LEAST * self.share)
+        missing = (self.sampled + self._cost) / share - self.plain
         return max(1, min(LONGEST, math.ceil(missing / self._step)))

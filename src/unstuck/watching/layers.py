@@ -35,6 +35,10 @@ class Layers:
     sharded: tuple[bool, ...]
     hookable: bool
 
+    def held(self) -> list[Tensor]:
+        """The part of each parameter that this rank holds, shape `[P]`; to be used where no gradient is recorded."""
+        return [each if type(each) is nn.Parameter else local(each) for each in self.parameters]
+
     def entries(self) -> list[LayerEntry]:
         """What a record notes of them."""
         sizes = [0] * len(self.names)
@@ -85,5 +89,7 @@ def _is_sharded(tensor: Any) -> bool:
 def local(tensor: Any) -> Tensor:
     """The part of a tensor that this rank holds, detached."""
     detached: Tensor = tensor.detach()
+    if type(detached) is Tensor:
+        return detached
     part: Tensor = detached.to_local() if hasattr(detached, "to_local") else detached
     return part

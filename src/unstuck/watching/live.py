@@ -59,13 +59,13 @@ class Live:
         self._agreed: dict[str, int] = {}
         self._due = FIRST_LOOK
         self._spent = 0.0
-        begun = time.perf_counter()
+        begun = time.thread_time()
         warm_up()
-        self._cost = FULL * (time.perf_counter() - begun)
+        self._cost = FULL * (time.thread_time() - begun)
 
-    def is_due(self, step: int, elapsed: float, share: float) -> bool:
+    def is_due(self, step: int, plain: float, share: float) -> bool:
         """Whether to look now: enough steps have gone by, and looking has been earned (half of the share is for it)."""
-        return step >= self._due and (share <= 0.0 or self._spent + self._cost <= 0.5 * share * elapsed)
+        return step >= self._due and (share <= 0.0 or self._spent + self._cost <= 0.5 * share * plain)
 
     def took(self, seconds: float) -> None:
         """Note what looking has cost."""

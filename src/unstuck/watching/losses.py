@@ -49,20 +49,22 @@ class Losses:
         self._looking: RemovableHandle | None = None
         self._found: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
         self._given: list[Any] = []
-        self._seen: dict[int, list[Tensor]] = {}
-        self._own: list[Tensor] = []
+        self._seen: dict[int, list[Any]] = {}
+        self._own: list[Any] = []
         self._evaluated: list[tuple[Tensor, int]] = []
         self._is_told = False
         self._steps = 0
+        self._may_look = look and not isinstance(criterion, nn.Module)
         if isinstance(criterion, nn.Module):
             self._hook(criterion)
         elif criterion is None and look:
             self._looking = register_module_forward_hook(self._look)
-        self._handles.append(model.register_forward_hook(self._see_own))
+        self._own_handle: RemovableHandle | None = model.register_forward_hook(self._see_own)
 
     def close(self) -> None:
         """Take the hooks away."""
         self._stop_looking()
+        self._leave_own()
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -74,7 +76,7 @@ class Losses:
             self.close()
             self._seen.clear()
             self._own.clear()
-        self._given.append(loss.detach() if isinstance(loss, Tensor) else loss)
+        self._given.append(_kept(loss) if isinstance(loss, Tensor) else loss)
 
     def take(self) -> Any:
         """The loss of the step that has ended, as a number or, on a device, as a tensor `[]`; NaN where none was."""
@@ -85,6 +87,8 @@ class Losses:
                 self._stop_looking()
             for module in lasting:
                 self._hook(module)
+        if self._steps == LOOKED_FOR and self._seen:  # what the model itself gives would not count
+            self._leave_own()
         if self._is_told:
             found, self._given = self._given, []
             return _mean(found)
@@ -94,6 +98,8 @@ class Losses:
             self._own.clear()
             return parts[0] if len(parts) == 1 else sum(parts[1:], parts[0])
         found, self._own = self._own, []
+        if not found and self._handles and self._may_look and self._looking is None:
+            self._look_again()
         return _mean(found)
 
     def evaluated(self) -> float:
@@ -117,6 +123,20 @@ class Losses:
             self._looking.remove()
             self._looking = None
 
+    def _look_again(self) -> None:
+        """What gave the loss so far gives it no more: another module has taken its place."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._found.clear()
+        self._steps = 0
+        self._looking = register_module_forward_hook(self._look)
+
+    def _leave_own(self) -> None:
+        if self._own_handle is not None:
+            self._own_handle.remove()
+            self._own_handle = None
+
     def _look(self, module: nn.Module, inputs: Any, output: Any) -> None:
         """Global, for the first few steps only: is this a loss?"""
         if id(module) in self._inside or not isinstance(output, Tensor) or output.dim() != 0:
@@ -132,7 +152,7 @@ class Losses:
         if not isinstance(output, Tensor) or output.numel() != 1:
             return
         if output.requires_grad:
-            self._seen.setdefault(id(module), []).append(output.detach())
+            self._seen.setdefault(id(module), []).append(_kept(output))
         else:
             last = inputs[-1] if inputs else None
             size = len(last) if isinstance(last, Tensor) and last.dim() else 1
@@ -141,7 +161,7 @@ class Losses:
     def _see_own(self, module: nn.Module, inputs: Any, output: Any) -> None:
         loss = output.get("loss") if isinstance(output, dict) else getattr(output, "loss", None)
         if isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad:
-            self._own.append(loss.detach())
+            self._own.append(_kept(loss))
 
 
 def _depends_on(loss: Tensor, parameters: set[int]) -> bool:
@@ -162,6 +182,9 @@ def _mean(losses: list[Any]) -> Any:
     if not losses:
         return UNSEEN
     one = losses[0] if len(losses) == 1 else sum(losses[1:], losses[0]) / len(losses)
-    if isinstance(one, Tensor) and one.device.type != "cpu":
-        return one
-    return float(one) + 0.0  # a float of its own, also where it is NaN
+    return one if isinstance(one, Tensor) else float(one) + 0.0  # a float of its own, also where it is NaN
+
+
+def _kept(loss: Tensor) -> Any:
+    """A loss as it is now, whatever is done to it in place: a number, or on a device a tensor, read later."""
+    return loss.item() if loss.is_cpu else loss.detach().clone()

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Final, TypeVar, final
 
@@ -25,6 +26,9 @@ from unstuck.watching.sample import Sampler
 from unstuck.watching.steps import Steps
 
 T = TypeVar("T")
+
+HOOKS: Final = 2.5
+"""What the hooks of every step take, over what the last of them takes by itself."""
 
 LEFTOVER_SAMPLES: Final = 24
 """Samples in which it is looked for gradients that were not cleared: a property of the loop, not of the moment."""
@@ -59,13 +63,17 @@ class Recording:
         self._writer, self._live, self._criterion = writer, live, loss
         self._cadence = Cadence(share)
         self._over_ranks = trains_over_ranks(model)
-        self._sampler = Sampler(layers_of(model), self._over_ranks)
+        layers = layers_of(model)
+        # Where nothing else is waited for, the time of the processor: other work on the machine is no cost of ours.
+        is_alone = not self._over_ranks and all(each.device.type == "cpu" for each in layers.parameters)
+        self._clock = time.thread_time if is_alone else time.perf_counter
+        self._sampler = Sampler(layers, self._over_ranks, self._clock)
         self._losses: Losses | None = None
         self._handles: list[RemovableHandle] = []
         self._steps = Steps(writer)
         self._next = step
         self._last = 0.0
-        self._counted = 0.0
+        self._thread = 0
         self._is_seen = False
         self._is_broken = False
 
@@ -108,7 +116,6 @@ class Recording:
         if self._writer is not None:
             self._writer.set_layers(self._sampler.layers.entries())
         self._sampler.open()
-        self._last = self._counted = time.perf_counter()
 
     def finish(self, status: str = "finished", error: str = "") -> None:
         """Take all hooks away and end the record; calling it again does nothing.
@@ -175,38 +182,37 @@ class Recording:
     def _before_step(self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if self.step != self._next or not self._sampler.is_open or self._is_broken:
             return
-        begun = time.perf_counter()
+        begun = self._clock()
         try:
             given = (*arguments[1:], *keywords.values())
             self._sampler.before_step(optimizer, all(each is None for each in given))
             self._is_seen = True
         except Exception as error:  # whatever is odd about the model: the training goes on
             self._break_off(error)
-        self._sampler.seconds += time.perf_counter() - begun
+        self._sampler.seconds += self._clock() - begun
 
     def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
-        now = time.perf_counter()
-        losses, group = self._losses, optimizer.param_groups[0]
+        begun, is_seen = self._clock(), self._is_seen
+        losses = self._losses
         assert losses is not None
         if losses.has_evaluated:
             self._see_evaluation()
         step = self.step
         self.step = step + 1
-        self._steps.waiting.append((step, losses.take(), group["lr"]))
-        if self._is_seen:
-            self._finish_sample(optimizer, step, now)
-        elif step == self._next:  # its hooks came too late, or it failed: the next one
+        self._steps.waiting.append((step, losses.take(), optimizer.param_groups[0]["lr"]))
+        if is_seen:
+            self._finish_sample(optimizer, step, begun)
+            return
+        if step == self._next:  # its hooks came too late, or it failed: the next one
             self._next = step + 1
-        else:
-            self._cadence.see_step(now - self._last)
-            if self._steps.is_due:
-                self._drain()
-        if self.step == self._next and not self._sampler.is_open:
-            self._sampler.open()
-        end = time.perf_counter()
-        self._cadence.spent += end - now
-        self._cadence.elapsed = end - self._counted
-        self._last = end
+        elif self._steps.is_due:
+            self._drain()
+        if self.step == self._next and not self._sampler.is_open and not self._is_broken:
+            self._open_if_earned()
+        end, thread = self._clock(), get_ident()
+        if thread == self._thread and not self._sampler.seconds:
+            self._cadence.see_step(end - self._last, HOOKS * (end - begun))
+        self._last, self._thread = end, thread
 
     def _finish_sample(self, optimizer: Optimizer, step: int, begun: float) -> None:
         self._is_seen = False
@@ -221,28 +227,46 @@ class Recording:
         if cadence.samples >= LEFTOVER_SAMPLES:
             sampler.watches_leftovers = False
         self._drain()
-        cost = sampler.seconds + time.perf_counter() - begun
-        cadence.spent += sampler.seconds
-        sampler.seconds = 0.0
-        cadence.see_sample(cost)
+        now, thread = self._clock(), get_ident()
+        cost, sampler.seconds = sampler.seconds + now - begun, 0.0
+        cadence.see_sample(now - self._last if thread == self._thread else cost, cost)
         if not self._over_ranks:  # else every rank takes the same samples: the slowest has decided
             ahead = cadence.steps_until_next()
         self._next = step + ahead
         if ahead > 1:
             sampler.close()
         if self._live is not None and self._writer is not None:
-            self._judge(step)
+            self._judge()
+        self._last, self._thread = self._clock(), thread
+        cadence.see_more(self._last - now)
 
-    def _judge(self, step: int) -> None:
-        live, writer, cadence = self._live, self._writer, self._cadence
+    def _open_if_earned(self) -> None:
+        # Over ranks, all take the same samples: the slowest has decided when, and its decision stands.
+        ahead = 1 if self._over_ranks else self._cadence.steps_until_next()
+        if ahead == 1:
+            begun = self._clock()
+            self._sampler.open()
+            self._sampler.seconds += self._clock() - begun
+        else:
+            self._next = self.step - 1 + ahead
+
+    def _judge(self) -> None:
+        live, writer = self._live, self._writer
         assert live is not None and writer is not None
-        begun = time.perf_counter()
-        if not live.is_due(self.step, cadence.elapsed, cadence.share):
+        if not live.is_due(self.step, self._cadence.plain, self._cadence.share):
             return
+        begun = self._clock()
         writer.flush()
-        for notice in live.look(writer.path, self.step):
+        try:
+            found = live.look(writer.path, self.step)
+        except Exception as error:  # the file is gone, say: the training goes on
+            self._live = None
+            message = f"unstuck: the run can no longer be judged ({type(error).__name__}: {error}); it goes on"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            return
+        for notice in found:
             self._raise(notice)
-        live.took(time.perf_counter() - begun)
+        live.took(self._clock() - begun)
 
     def _raise(self, notice: Notice) -> None:
         assert self._live is not None

@@ -2,14 +2,15 @@
 
 Which kernels are used decides the cost: `vector_norm`, `sum` and `amax` read a tensor at memory speed, where `std` or
 `count_nonzero` take ten to a hundred times as long. Weights are not copied: how far a step moved them is told from up
-to a few thousand evenly spaced elements of each parameter.
+to a few thousand evenly spaced elements of each parameter. Of large outputs as many are looked at as tell their size
+to a percent or two.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import torch
@@ -26,11 +27,36 @@ COMPARED: Final = 1024
 COMPARED_SHARE: Final = 256
 """Of larger parameters every so-many-th element at least."""
 
+RUN: Final = 8
+"""Elements of a parameter that are compared in a row."""
+
+LOOKED_AT: Final = 16_384
+"""Elements of an output that are looked at; all where there are no more."""
+
+OUTPUT_RUN: Final = 32
+"""Elements of an output that are looked at in a row."""
+
 HALF: Final = (torch.float16, torch.bfloat16)
 
-_LAST: Final = {4: torch.channels_last, 5: torch.channels_last_3d}
-
 Row = dict[tuple[str, str], float]
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class _Compared:
+    """The elements of P weights that are compared before and after a step, N in all.
+
+    Attributes:
+        where: Address of each weight, shape `[P]`.
+        places: Views of the elements of each, shape `[P]`.
+        owners: Weight of each element, shape `[N]`.
+        scale: Elements of a weight for each that is compared, shape `[P]`.
+    """
+
+    where: tuple[int, ...]
+    places: tuple[Tensor, ...]
+    owners: Tensor
+    scale: Tensor
 
 
 @final
@@ -38,19 +64,21 @@ class Sampler:
     """Takes samples of one model.
 
     Attributes:
-        seconds: Wall time spent in hooks.
+        seconds: Time spent in hooks, by the clock.
         is_open: Whether the hooks are in place.
         order: Layers in the order in which they first ran, by number.
         watches_leftovers: Whether it is looked for gradient that an earlier step has left.
     """
 
-    def __init__(self, layers: Layers, over_ranks: bool) -> None:
+    def __init__(self, layers: Layers, over_ranks: bool, clock: Callable[[], float]) -> None:
         """Look at nothing yet.
 
         Args:
             layers: Of the model.
             over_ranks: Whether other processes take the same sample of the same model.
+            clock: By which the hooks take their time, in seconds.
         """
+        self._clock = clock
         self.layers = layers
         self.over_ranks = over_ranks
         self.seconds = 0.0
@@ -63,8 +91,9 @@ class Sampler:
         self._leftovers: dict[int, Tensor | None] = {}
         self._norms: list[Tensor] = []
         self._held: list[int] = []
-        self._places: list[Tensor] = []
+        self._compared = _Compared((), (), torch.zeros(0), torch.zeros(0))
         self._before: Tensor | None = None
+        self._problem: Exception | None = None
 
     def open(self) -> None:
         """Put the hooks in place, for the step to come."""
@@ -94,7 +123,7 @@ class Sampler:
         """Drop what was seen of a step."""
         self._outputs.clear()
         self._leftovers.clear()
-        self._norms, self._held, self._places, self._before = [], [], [], None
+        self._norms, self._held, self._before = [], [], None
 
     @torch.no_grad()
     def before_step(self, optimizer: Optimizer, has_gradients: bool) -> None:
@@ -104,9 +133,9 @@ class Sampler:
             optimizer: About to step.
             has_gradients: Whether the gradients are there yet; a closure makes them later.
         """
-        weights = [local(parameter) for parameter in self.layers.parameters]
-        self._places = [_spaced(weight) for weight in weights]
-        self._before = _row(self._places)
+        weights = self.layers.held()
+        self._compared = self._compared_of(weights)
+        self._before = _row(self._compared.places)
         self._norms = list(norms_of(weights))
         if has_gradients:
             self._see_gradients(optimizer)
@@ -121,27 +150,27 @@ class Sampler:
 
         Returns:
             What was seen, by name and layer; and after how many steps all processes look again.
+
+        Raises:
+            Exception: Whatever a hook has met with.
         """
+        if self._problem is not None:
+            raise self._problem
         if not self._held:
             self._see_gradients(optimizer)
         assert self._before is not None
-        moved = _row(self._places) - self._before
-        updates = norms_of(moved.split([len(place) for place in self._places]))
+        compared = self._compared
+        squares = (_row(compared.places) - self._before).double().square_()
+        moved = torch.zeros_like(compared.scale).index_add_(0, compared.owners, squares).mul_(compared.scale).sqrt_()
         leftovers = [norm for norm in self._leftovers.values() if norm is not None]
         outputs = [part for output in self._outputs for part in output[2:]]
-        values = _read([*self._norms, *updates, *outputs, *leftovers])
+        values, updates_made = _read([*self._norms, *outputs, *leftovers]), moved.tolist()
         layers, held = self.layers, len(self._held)
         count = len(layers.parameters)
         weights, gradients = values[:count], [0.0] * count
         for place, number in enumerate(self._held):
             gradients[number] = values[count + place]
-        steps = values[count + held : 2 * count + held]
-        scale = [
-            math.sqrt(max(1, local(parameter).numel()) / max(1, len(place)))
-            for parameter, place in zip(layers.parameters, self._places, strict=True)
-        ]
-        updates_made = [step * factor for step, factor in zip(steps, scale, strict=True)]
-        rest = iter(values[2 * count + held :])
+        rest = iter(values[count + held :])
         sums = self._summed(rest)
         left = {number: (0.0 if norm is None else next(rest)) for number, norm in self._leftovers.items()}
         if self.over_ranks:
@@ -152,10 +181,24 @@ class Sampler:
         self.forget()
         return row, ahead
 
+    def _compared_of(self, weights: Sequence[Tensor]) -> _Compared:
+        """Some elements of each weight: the views of the sample before, while the weights lie where they lay."""
+        where = tuple(weight.data_ptr() for weight in weights)
+        if where != self._compared.where or 0 in where:
+            wanted = [max(COMPARED, weight.numel() // COMPARED_SHARE) for weight in weights]
+            places = [_some(weight.detach(), most, RUN) for weight, most in zip(weights, wanted, strict=True)]
+            sizes = torch.tensor([place.numel() for place in places])
+            shares = [max(1, each.numel()) / max(1, place.numel()) for each, place in zip(weights, places, strict=True)]
+            device = places[0].device if places else torch.device("cpu")
+            owners = torch.arange(len(places)).repeat_interleave(sizes).to(device)
+            scale = torch.tensor(shares, dtype=torch.float64).to(device)
+            self._compared = _Compared(where, tuple(places), owners, scale)
+        return self._compared
+
     def _see_gradients(self, optimizer: Optimizer) -> None:
         found = [(number, each.grad) for number, each in enumerate(self.layers.parameters) if each.grad is not None]
         self._held = [number for number, _ in found]
-        norms = list(norms_of([local(gradient) for _, gradient in found]))
+        norms = list(norms_of([gradient if type(gradient) is Tensor else local(gradient) for _, gradient in found]))
         scale = getattr(optimizer, "grad_scale", None)  # a fused optimizer undoes the loss scaling itself
         self._norms += [norm / scale for norm in norms] if isinstance(scale, Tensor) else norms
 
@@ -175,15 +218,18 @@ class Sampler:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if not torch.is_grad_enabled():
                 return  # an evaluation
-            start = time.perf_counter()
+            start = self._clock()
             tensor = output[0] if isinstance(output, (tuple, list)) and output else output
             if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.numel():
                 self.order.setdefault(number, len(self.order))
-                seen = local(tensor)  # at once: an in-place activation may overwrite it
-                wide = torch.float32 if seen.dtype in HALF else None
-                norm = torch.linalg.vector_norm(seen, dtype=wide)
-                self._outputs.append((number, seen.numel(), seen.sum(dtype=wide), norm, seen.amax()))
-            self.seconds += time.perf_counter() - start
+                try:
+                    seen = _some(local(tensor), LOOKED_AT, OUTPUT_RUN)  # at once: it may be overwritten in place
+                    wide = torch.float32 if seen.dtype in HALF else None
+                    norm = torch.linalg.vector_norm(seen, dtype=wide)
+                    self._outputs.append((number, seen.numel(), seen.sum(dtype=wide), norm, seen.amax()))
+                except Exception as error:  # of the user's forward pass, this must not be the end
+                    self._problem = error
+            self.seconds += self._clock() - start
 
         return hook
 
@@ -192,10 +238,13 @@ class Sampler:
 
         def hook(_: Tensor) -> None:
             if number not in self._leftovers:
-                start = time.perf_counter()
+                start = self._clock()
                 old = parameter.grad
-                self._leftovers[number] = None if old is None else norms_of([local(old)])[0]
-                self.seconds += time.perf_counter() - start
+                try:
+                    self._leftovers[number] = None if old is None else norms_of([local(old)])[0]
+                except Exception as error:
+                    self._problem = error
+                self.seconds += self._clock() - start
 
         return hook
 
@@ -210,25 +259,36 @@ def norms_of(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return tuple(torch._foreach_norm(dense))
 
 
-def _spaced(tensor: Tensor) -> Tensor:
-    """Evenly spaced elements of a tensor, a view of them wherever they lie densely."""
+def _some(tensor: Tensor, most: int, run: int) -> Tensor:
+    """Evenly spaced runs of a tensor's elements, or all where there are no more: always a view of it.
+
+    Runs, because single elements would each cost a cache line.
+
+    Args:
+        tensor: Any.
+        most: Elements that are wanted.
+        run: Elements in a row.
+
+    Returns:
+        Shape `[R, run]`, or the tensor itself.
+    """
     count = tensor.numel()
-    wanted = max(COMPARED, count // COMPARED_SHARE)
-    if count <= wanted:
-        return tensor.reshape(-1)
-    stride = count // wanted | 1  # odd, so that it meets every row and column
-    last = _LAST.get(tensor.dim(), torch.contiguous_format)
-    if tensor.is_contiguous() or tensor.is_contiguous(memory_format=last):
-        return tensor.as_strided(((count + stride - 1) // stride,), (stride,), tensor.storage_offset())
-    return tensor.reshape(-1)[::stride]
+    if count <= most:
+        return tensor
+    stride = run * (count // most) | 1  # odd, so that it meets every row and column
+    spans = zip(tensor.shape, tensor.stride(), strict=True)
+    if 1 + sum((size - 1) * step for size, step in spans) == count:  # densely, in whatever order
+        return tensor.as_strided(((count - run) // stride + 1, run), (stride, 1), tensor.storage_offset())
+    return tensor[:: min(count // most, len(tensor))]
 
 
 def _row(parts: Sequence[Tensor]) -> Tensor:
-    """Tensors one after another, also from several devices."""
+    """The elements of tensors one after another, also from several devices."""
     if not parts:
         return torch.zeros(0)
     device = parts[0].device
-    return torch.cat([part if part.device == device else part.to(device) for part in parts])
+    flat = [part if part.dim() == 1 else part.reshape(-1) for part in parts]
+    return torch.cat([part if part.device == device else part.to(device) for part in flat])
 
 
 def _read(scalars: Sequence[Tensor]) -> list[float]:
@@ -236,8 +296,11 @@ def _read(scalars: Sequence[Tensor]) -> list[float]:
     if not scalars:
         return []
     kind, device = scalars[0].dtype, scalars[0].device
-    alike = [each if each.dtype == kind and each.device == device else each.to(device, kind) for each in scalars]
-    values: list[float] = torch.stack(alike).tolist()
+    try:
+        together = torch.stack(list(scalars))
+    except RuntimeError:  # from several devices
+        together = torch.stack([each.to(device, kind) for each in scalars])
+    values: list[float] = together.tolist()
     return values
 
 
