@@ -106,7 +106,7 @@ class RecordWriter:
         Raises:
             RecordError: If the folder cannot be written to.
         """
-        place = Path(folder)
+        place = Path(folder).absolute()  # the program may change its directory
         now = time.time()
         stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%d-%H%M%S")
         plain = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
@@ -142,7 +142,7 @@ class RecordWriter:
         Raises:
             RecordError: If there is no such record, or it cannot be written to.
         """
-        place = Path(path)
+        place = Path(path).absolute()
         if not place.is_file():
             raise RecordError(*_unwritable(place, FileNotFoundError(2, "no such file")))
         try:
