@@ -252,6 +252,7 @@ def test_patches_of_torch_and_of_the_clock_change_no_result(tmp_path: Path, monk
 
 def test_a_signal_that_ends_the_program_ends_the_record(tmp_path: Path) -> None:
     program = """
+import signal
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
 found = parts()
 with watch(*found[:2], folder=sys.argv[1], findings=False):
