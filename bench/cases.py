@@ -6,7 +6,7 @@ from functools import cache, partial
 from typing import Literal
 
 from bench import injected
-from bench.bases import BASES
+from bench.bases import BASES, GENERALISATION
 from bench.healthy import HEALTHY
 from bench.programs import programs
 from unstuck import Setup
@@ -41,7 +41,7 @@ def cases() -> dict[str, Case]:
         if set(program.truth) & known:
             found.append(Case(f"program/{program.id}", "program", program.truth, given, repaired))
         found.append(Case(f"repaired/{program.id}", "repaired", (), repaired))
-    bases = {base.name: base.setup for base in BASES}
+    bases = {base.name: base.setup for base in (*BASES, *GENERALISATION)}
     found += [Case(f"base/{name}", "base", (), setup) for name, setup in bases.items()]
     for codes, name in injected.chosen():
         group: Group = "injected" if len(codes) == 1 else "pair"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from joblib import Parallel, delayed
 
-from bench.bases import BASES
+from bench.bases import BASES, GENERALISATION
 from bench.yardstick import HARMFUL, Yardstick
 from unstuck import Setup
 from unstuck.errors import UnstuckError
@@ -27,11 +27,15 @@ from unstuck.rules import load
 ESTABLISHED = Path(__file__).parent / "injected.json"
 MOST_BASES = 5
 """Bases a fault that counts: enough to see a rule fail, few enough to examine every rule."""
+MORE_BASES = 12
+"""The same for the faults of GEN and MIS, which are told apart by data more than by programs."""
 PAIRS = 80
 TAKES_AWAY = ("DAT004", "DAT006", "GEN001", "GEN002", "GEN007")
 """Rules whose fault takes samples or targets away that no remedy brings back."""
-ALSO_TRUE = {"GEN001": ("DAT005", "GEN002"), "GEN002": ("GEN001",)}
-"""Other diagnoses that a fault makes true: many of GEN001's labels are wrong, and it trains five times as long."""
+BLURS = ("GEN001",)
+"""Those whose fault changes the inputs of every split alike."""
+ALSO_TRUE = {"GEN001": ("GEN002",), "GEN002": ("GEN001",)}
+"""Other diagnoses that a fault makes true: it trains ten times as long."""
 BETWEEN = " + "
 
 Codes = tuple[str, ...]
@@ -60,7 +64,9 @@ def healthy_twin(codes: Codes, base: Callable[[], Setup]) -> Setup:
     """
     if not set(codes) & set(TAKES_AWAY):
         return base()
-    return replace(base(), train=sick(codes, base).train, early_stopping=True)
+    ill = sick(codes, base)
+    twin = replace(base(), train=ill.train, early_stopping=True)
+    return replace(twin, validation=ill.validation, test=ill.test) if set(codes) & set(BLURS) else twin
 
 
 def chosen() -> list[tuple[Codes, str]]:
@@ -71,13 +77,21 @@ def chosen() -> list[tuple[Codes, str]]:
 
 def _harmed(code: str) -> list[str]:
     """The first bases, in an order of each rule's own, that are known to be harmed by its fault."""
-    return [name for name in _order(code) if _counts((code,), _known((code,), name))][:MOST_BASES]
+    return [name for name in _order(code) if _counts((code,), _known((code,), name))][: _most(code)]
 
 
 def _order(code: str) -> list[str]:
-    names = list(_bases())
+    names = [base.name for base in BASES]
     random.Random(code).shuffle(names)
-    return names
+    if _most(code) == MOST_BASES:
+        return names
+    further = [base.name for base in GENERALISATION]
+    random.Random(code).shuffle(further)
+    return names + further
+
+
+def _most(code: str) -> int:
+    return MORE_BASES if code[:3] in ("GEN", "MIS") else MOST_BASES
 
 
 def _known(codes: Codes, name: str) -> Harm:
@@ -90,7 +104,7 @@ def pairs() -> list[tuple[Codes, str]]:
     single = {rule for rule in _rules().values() if rule.aim is Aim.TRAINING and not rule.evidence_suffices}
     possible = [
         ((one.code, other.code), name)
-        for name in _bases()
+        for name in (base.name for base in BASES)
         for one, other in itertools.combinations([rule for rule in _rules().values() if rule in single], 2)
         if name in _harmed(one.code)
         and name in _harmed(other.code)
@@ -99,7 +113,7 @@ def pairs() -> list[tuple[Codes, str]]:
     random.Random(0).shuffle(possible)
     found: list[tuple[Codes, str]] = []
     while possible and len(found) < PAIRS:
-        rarest = min(possible, key=lambda pair: sum(seen[code] for code in pair[0]) + seen[pair[1]] / len(_bases()))
+        rarest = min(possible, key=lambda pair: sum(seen[code] for code in pair[0]) + seen[pair[1]] / len(BASES))
         possible = [pair for pair in possible if pair[0] != rarest[0]]
         seen.update([*rarest[0], rarest[1]])
         found.append(rarest)
@@ -132,7 +146,7 @@ def _rules() -> dict[str, Rule]:
 
 @cache
 def _bases() -> dict[str, Callable[[], Setup]]:
-    return {base.name: base.setup for base in BASES}
+    return {base.name: base.setup for base in (*BASES, *GENERALISATION)}
 
 
 def harm(codes: Codes, name: str) -> Harm:
@@ -167,7 +181,7 @@ def _next() -> list[tuple[Codes, str]]:
     found: list[tuple[Codes, str]] = []
     for code in _rules():
         unknown = [name for name in _order(code) if key((code,), name) not in established()]
-        found += [((code,), name) for name in unknown[: MOST_BASES - len(_harmed(code))]]
+        found += [((code,), name) for name in unknown[: _most(code) - len(_harmed(code))]]
     return found
 
 

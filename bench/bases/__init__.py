@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import nn
 
-from bench.bases import data
+from bench.bases import data, further
 from bench.bases.nets import (
     Recurrent,
     Transformer,
@@ -137,3 +137,20 @@ BASES = (
     Base("transformer-needles", "tokens", transformer_needles),
     Base("digits-autoencoder", "vectors", digits_autoencoder),
 )
+
+GENERALISATION = (
+    Base("moons", "vectors", further.moons),
+    Base("circles", "vectors", further.circles),
+    Base("gaussian-quantiles", "vectors", further.quantiles),
+    Base("clusters", "vectors", further.clusters),
+    Base("two-normals", "vectors", further.two_normals),
+    Base("impedance", "vectors", further.impedance),
+    Base("iris-perceptron", "vectors", further.iris),
+    Base("breast-cancer-two-outputs", "vectors", further.breast_cancer_scores),
+    Base("diabetes-batch-norm", "vectors", further.diabetes_batch_norm),
+    Base("digits-batch-norm", "vectors", further.digits_batch_norm),
+    Base("wine-batch-norm", "vectors", further.wine_batch_norm),
+    Base("moons-batch-norm", "vectors", further.moons_batch_norm),
+    Base("friedman-batch-norm", "vectors", further.friedman_batch_norm),
+)
+"""More of them, for the faults of GEN and MIS."""

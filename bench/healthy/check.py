@@ -27,7 +27,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from torch import Tensor
 
 import unstuck
-from bench.bases import BASES
+from bench.bases import BASES, GENERALISATION
 from bench.healthy import HEALTHY
 from unstuck import Setup
 from unstuck.errors import ExaminationError
@@ -204,6 +204,6 @@ def main() -> None:
         f"{'set-up':28} {'s':>5} {'first':>8} {'train':>8} {'held out':>8} {'test':>8} {'const':>8} | "
         f"{'train':>6} {'held':>6} {'test':>6} {'refer':>6}"
     )
-    for named in (*BASES, *HEALTHY):
+    for named in (*BASES, *GENERALISATION, *HEALTHY):
         if not arguments.check or named.name in arguments.check:
             print(line(named.name, named.setup(), not arguments.quick), flush=True)

@@ -85,7 +85,7 @@ STATISTICS: Final = 1000
 FEWEST: Final = 20
 """Effective samples below which weighted training is training on a handful of samples."""
 
-RARE: Final = 0.05
+RARE: Final = 0.02
 """Share of the training samples that the fault leaves in the part where the test samples lie."""
 
 
@@ -171,7 +171,7 @@ def gather_elsewhere(setup: Setup) -> Setup:
         setup: What is trained.
 
     Returns:
-        The changed set-up: one in twenty of the training samples of the far third is left, and the test split is that
+        The changed set-up: one in fifty of the training samples of the far third is left, and the test split is that
         third of the test samples and of the training samples that were left out.
 
     Raises:
