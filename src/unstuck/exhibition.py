@@ -10,8 +10,10 @@ from unstuck.laboratory import Laboratory
 from unstuck.measure.confusion import Confusions, confusion
 from unstuck.measure.curvature.landscape import Landscape
 from unstuck.measure.exhibits import Strangers, Suspects
+from unstuck.measure.label_noise import LabelNoise
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
+from unstuck.measure.shift.drift import InputDrift
 from unstuck.measure.task import Task
 from unstuck.report import Finding, Outcome
 from unstuck.rule import Aim, Rule
@@ -26,7 +28,7 @@ def exhibit(
     rules: Mapping[str, Rule],
     cures: Mapping[str, Tried],
 ) -> None:
-    """Measure what shows the first finding, where it can be shown.
+    """Measure what shows the first finding, and samples that were named, where they can be shown.
 
     Args:
         examination: Takes the measurements and keeps them for the report.
@@ -35,15 +37,16 @@ def exhibit(
         rules: By code.
         cures: The trials by code of their rule.
     """
+    taken = examination.taken()
+    drift, noise = taken.get(InputDrift), taken.get(LabelNoise)
+    if isinstance(drift, InputDrift) and drift.differs:
+        examination.get(Strangers)
+    if isinstance(noise, LabelNoise) and noise.answers:
+        examination.get(Suspects)
     if not present or laboratory is None:
         return
-    codes = [finding.rule.code for finding in present]
-    if codes[0].startswith("OPT"):
+    if present[0].rule.code.startswith("OPT"):
         examination.get(Landscape)
-    if "DAT005" in codes:
-        examination.get(Suspects)
-    if any(code.startswith("MIS") for code in codes):
-        examination.get(Strangers)
     cause = present[0].rule.code
     if cause in rules:
         try:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.render import samples
 from tests.render.browser import AXE, DESKTOP, PHONE, chromium
+from tests.render.test_exhibits import confusions, drift, landscape, strangers, suspects
 from tests.render.test_html import hostile
 from tests.render.test_pictures import record
 from unstuck.report import Report
@@ -33,7 +34,8 @@ OUTSIDE = """() => {
     return cut;
 }"""
 EMPTY = """() => [...document.querySelectorAll('.plot')].filter(place => place.clientWidth
-    && !place.querySelector('.mark-rect path, .mark-symbol path, .mark-line path, .mark-area path, .mark-rule line'))
+    && !place.querySelector(
+        '.mark-rect path, .mark-symbol path, .mark-line path, .mark-area path, .mark-rule line, .mark-image image'))
     .map(place => place.dataset.picture + ': ' + (place.dataset.failed ?? 'empty'))"""
 
 
@@ -73,6 +75,9 @@ def rich() -> Report:
         "LabelNoise": {
             "samples": 300, "accuracy": 0.7, "surest": 100, "surest_wrong": 30, "learner": "x", "suspects": [4, 7],
         },
+        "Landscape": landscape(), "Suspects": suspects(), "Strangers": strangers(), "InputDrift": drift(),
+        "Confusions": confusions(),
+        "TwoSample": {"against": "test", "auc": 0.9, "low": 0.8, "high": 0.95, "classifier": "x"},
     }  # fmt: skip
     return dataclasses.replace(samples.sick(), chart=chart)
 
@@ -95,6 +100,18 @@ def opened(browser: Any, report: Report, folder: Path, size: tuple[int, int] = D
     page.evaluate("() => globalThis.unstuckDrawAll?.()")
     page.trouble = trouble
     return page
+
+
+def test_stored_samples_are_shown_as_images(browser: Any, tmp_path: Path) -> None:
+    page = opened(browser, rich(), tmp_path)
+    page.wait_for_function("document.querySelectorAll('.plot image').length === 20")
+    sizes = page.evaluate("""() => Promise.all([...document.querySelectorAll('.plot image')].map(async (image) => {
+        const shown = new Image();
+        shown.src = image.getAttribute('href');
+        await shown.decode();
+        return shown.naturalWidth;
+    }))""")
+    assert sizes == [8] * 20 and page.trouble == []
 
 
 def test_hostile_strings_run_nothing_and_fetch_nothing(browser: Any, tmp_path: Path) -> None:

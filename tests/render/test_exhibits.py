@@ -45,7 +45,8 @@ def landscape() -> dict[str, Any]:
     ticks = [-1.0, 0.0, 1.0, 2.0]
     return {
         "across": ticks, "up": ticks, "losses": [[x * x + y * y + 0.01 for x in ticks] for y in ticks],
-        "path": [[0, 2.0, 1.0], [5, 1.0, 0.0], [9, 0.0, 0.0]], "explained": 0.97, "samples": 256,
+        "path": [[0, 2.0, 1.0], [5, 1.0, 0.0], [9, 0.0, 0.0]], "heights": [5.01, 1.01, 0.01],
+        "explained": 0.97, "samples": 256,
         "distances": [-1.0, 0.0, 1.0], "lines": [[3.0, 0.01, 2.0], [4.0, 0.01, 5.0]],
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, final
 
 import torch
@@ -35,7 +35,7 @@ SECONDS: Final = 0.8
 SIDES: Final = (17, 13, 9)
 """Points a side of the grid, the most that the time allows."""
 
-LEFT: Final = 100.0
+LEFT: Final = 10.0
 """Times the lowest loss so far from which a run has left the region that is drawn."""
 
 MARGIN: Final = 0.25
@@ -64,6 +64,7 @@ class Landscape:
         losses: The loss at each, row by row from the lowest of `up`, shape `[G, G]`.
         path: Steps done, place along both components, at each of the places kept, shape `[K, 3]`: up to the
             end of the run, or to where it diverges.
+        heights: The loss at each of them, shape `[K]`.
         explained: Share of the squared distances from there that lies in the plane.
         samples: Training samples that the loss is taken on.
     """
@@ -76,6 +77,7 @@ class Landscape:
     up: tuple[float, ...]
     losses: tuple[tuple[float, ...], ...]
     path: tuple[tuple[float, float, float], ...]
+    heights: tuple[float, ...]
     explained: float
     samples: int
 
@@ -101,9 +103,10 @@ class Landscape:
                 model = copy_together(run.model, None)[0]
                 batches = setup.train.head(SAMPLES)
                 surface = surface_of(setup, model, batches)
-                steps, places = _near_the_start(surface, run)
+                steps, places, heights = _near_the_start(surface, run)
                 surface.move(places[-1])
-                return _looked_around(surface, steps, places, _affordable(surface), sum(map(length, batches)))
+                found = _looked_around(surface, steps, places, _affordable(surface), sum(map(length, batches)))
+                return replace(found, heights=heights)
         except UnstuckError as error:
             raise NotMeasurable(str(error)) from error
 
@@ -121,10 +124,10 @@ def _affordable(surface: Surface) -> int:
     raise NotMeasurable("looking around takes too long for a loss this dear")
 
 
-def _near_the_start(surface: Surface, run: Run) -> tuple[list[int], list[Tensor]]:
+def _near_the_start(surface: Surface, run: Run) -> tuple[list[int], list[Tensor], tuple[float, ...]]:
     """The places of the run, the end among them, up to where it diverges: what lies beyond would dwarf the rest."""
     end = surface.point()
-    kept: list[tuple[int, Tensor]] = []
+    kept: list[tuple[int, Tensor, float]] = []
     places = zip((*run.trail.steps, len(run.losses)), (*run.trail.weights, end), strict=True)
     bound = math.inf
     for step, stored in places:
@@ -135,10 +138,11 @@ def _near_the_start(surface: Surface, run: Run) -> tuple[list[int], list[Tensor]
         if not (math.isfinite(loss) and loss <= bound):
             break
         bound = min(bound, LEFT * abs(loss)) if loss else bound
-        kept.append((step, place))
+        kept.append((step, place, loss))
     if len(kept) < 3:
         raise NotMeasurable("the loss is not finite, or far off, from the first steps on")
-    return [step for step, _ in kept], [place for _, place in kept]
+    steps, those, heights = zip(*kept, strict=True)
+    return list(steps), list(those), heights
 
 
 def _looked_around(
@@ -158,7 +162,7 @@ def _looked_around(
     losses = tuple(tuple(surface.loss_at(end + right * first + above * second) for right in across) for above in up)
     spaced = tuple(REACH * (2 * number / (POINTS - 1) - 1) for number in range(POINTS))
     walks = tuple(sharpness(surface, distances=spaced, directions=1, seed=seed).losses for seed in range(DIRECTIONS))
-    return Landscape(spaced, walks, across, up, losses, tuple(path), explained, samples)
+    return Landscape(spaced, walks, across, up, losses, tuple(path), (), explained, samples)
 
 
 def principal_plane(offsets: Tensor) -> tuple[Tensor | None, float]:

@@ -21,7 +21,15 @@
     };
   };
   const most = {labelLimit: 150, gradientLength: 120};
-  const narrowed = (spec) => JSON.parse(JSON.stringify(spec, (key, value) => (key in most ? Math.min(value, most[key]) : value)));
+  // Titles of axes in lines of some 26 characters, broken between words.
+  const broken = (title) => title.split(' ').reduce((lines, word) => {
+    const last = lines.pop();
+    return last === undefined ? [word] : last.length + word.length < 26 ? [...lines, `${last} ${word}`] : [...lines, last, word];
+  }, []);
+  const narrowed = (spec) => JSON.parse(JSON.stringify(spec, (key, value) => {
+    if (key in most) return Math.min(value, most[key]);
+    return key === 'x' && value?.title?.length > 26 ? {...value, title: broken(value.title)} : value;
+  }));
 
   const upright = (spec) => [spec, ...(spec.layer ?? [])].map((part) => part.encoding?.y?.scale).filter(Boolean);
 

@@ -100,7 +100,7 @@ def gallery(tiles: Sequence[tuple[str, str, str]], headings: Sequence[tuple[int,
         column += 1
     band = {"domain": list(range(COLUMNS)), "paddingInner": 0.1}
     x: Spec = {"field": "column", "type": "ordinal", "axis": None, "scale": band}
-    y: Spec = {"field": "row", "type": "ordinal", "axis": None}
+    y: Spec = {"field": "row", "type": "ordinal", "axis": None, "scale": {"paddingInner": 0, "paddingOuter": 0}}
     tips = [shown("says", "", "nominal")]
     layers: list[Spec] = [
         {
@@ -127,7 +127,7 @@ def gallery(tiles: Sequence[tuple[str, str, str]], headings: Sequence[tuple[int,
             "encoding": {"y": y, "text": {"field": "text", "type": "nominal"}},
         },
     ]
-    return layered(layers, height={"step": IMAGE + (46 if headings else 30)})
+    return layered(layers, height=(line + 1) * (IMAGE + (46 if headings else 30)))
 
 
 def _of_class(value: object) -> str:
@@ -202,9 +202,8 @@ def strangers(report: Report) -> Picture | None:
             table.append((f"{key} sample {row:.0f}", loss))
     if len(starts) < 2:
         return None
-    caption = (
-        "As the network gets them, on one scale of brightness: what the two rows do not share, it has not learned."
-    )
+    seen = "As the network gets them, on one scale of brightness"
+    caption = f"{seen}: what the first show and the others do not, it has not learned."
     return Picture(
         "strangers", "What the test data look like", caption, gallery(tiles, starts), ("sample", "loss"), tuple(table)
     )

@@ -262,6 +262,7 @@ def density_ratio(report: Report) -> Picture | None:
                 "stack": None,
                 "axis": {"format": ".0%", "tickCount": 4},
             },
+            "y2": {"field": "floor"},
             "color": legend("split", ("held-out", WELL), ("test", SICK)),
             "tooltip": [
                 shown("split", "data", "nominal"),

@@ -48,8 +48,8 @@ def plane(report: Report) -> Picture | None:
     if len(across) < 2 or len(up) < 2 or len(rows) != len(up) or len(path) < 2 or len(set(values)) < 2:
         return None
     right, above = (across[1] - across[0]) / 2, (up[1] - up[0]) / 2
-    walked = finite([_near(across, up, rows, x, y) for _, x, y in path])
-    if not walked:
+    walked = numbers(within(land, "heights"))
+    if len(walked) != len(path) or len(finite(walked)) < len(walked):
         return None
     lowest = min(values)
     ceiling = max(walked) + WALLS * (max(walked) - lowest)
@@ -61,28 +61,30 @@ def plane(report: Report) -> Picture | None:
     scale: Spec = {"scheme": "viridis", "reverse": True}
     if spans_decades([min(value, ceiling) for value in values], 10.0):
         scale = {"type": "log", **scale}
-    places: list[Row] = [{"step": step, "x": x, "y": y} for step, x, y in path]
+    places: list[Row] = [
+        {"step": step, "x": x, "y": y, "value": height} for (step, x, y), height in zip(path, walked, strict=True)
+    ]
     ends = [{**places[0], "what": "start"}, {**places[-1], "what": "end"}]
     first = {
         "field": "x",
         "type": "quantitative",
         "title": "first principal direction of the path",
         "scale": {"nice": False, "domain": [across[0] - right, across[-1] + right]},
-        "axis": {"grid": False, "tickCount": 5},
+        "axis": {"grid": False, "tickCount": 4, "format": "~g", "labelOverlap": True},
     }
     second = {
         "field": "y",
         "type": "quantitative",
         "title": "second",
         "scale": {"nice": False, "domain": [up[0] - above, up[-1] + above]},
-        "axis": {"grid": False, "tickCount": 5},
+        "axis": {"grid": False, "tickCount": 4, "format": "~g", "labelOverlap": True},
     }
     heights: Spec = {
         "field": "value",
         "type": "quantitative",
         "title": "training loss",
         "scale": scale,
-        "legend": {"orient": "top", "gradientLength": 200, "gradientThickness": 10, "format": ".2~g", "tickCount": 4},
+        "legend": {"orient": "top", "gradientLength": 200, "gradientThickness": 10, "format": ".4~g", "tickCount": 4},
     }
     layers: list[Spec] = [
         {
@@ -109,7 +111,7 @@ def plane(report: Report) -> Picture | None:
                 "x": first,
                 "y": second,
                 "order": {"field": "step", "type": "quantitative"},
-                "tooltip": [shown("step", "step", form=",d")],
+                "tooltip": [shown("step", "step", form=",d"), shown("value", "training loss")],
             },
         },
         {
@@ -131,27 +133,19 @@ def plane(report: Report) -> Picture | None:
         },
     ]
     spec = layered(layers, height=300, resolve={"scale": {"color": "independent"}})
-    start, end = (_near(across, up, rows, x, y) for _, x, y in (path[0], path[-1]))
     kept = share(number(within(land, "explained")))
-    way = f"from {written(start)} where it starts to {written(end)} at its last dot"
+    way = f"from {written(walked[0])} where it starts to {written(walked[-1])} at its last dot"
     caption = f"The training loss in the plane that holds {kept} of the run's way (dots): {way}"
     caption += f"; the lowest value in the plane is {written(lowest)}"
-    table = tuple((step, x, y, _near(across, up, rows, x, y)) for step, x, y in path)
+    table = tuple((step, x, y, height) for (step, x, y), height in zip(path, walked, strict=True))
     return Picture(
         "surface",
         "The loss surface, and the way over it",
         f"{caption}.",
         spec,
-        ("step", "first direction", "second", "loss nearby"),
+        ("step", "first direction", "second", "loss"),
         table,
     )
-
-
-def _near(across: tuple[float, ...], up: tuple[float, ...], rows: list[tuple[float, ...]], x: float, y: float) -> float:
-    """The loss at the point of the grid next to a place."""
-    row = min(range(len(up)), key=lambda place: abs(up[place] - y))
-    column = min(range(len(across)), key=lambda place: abs(across[place] - x))
-    return rows[row][column]
 
 
 def directions(report: Report) -> Picture | None:
@@ -184,6 +178,7 @@ def directions(report: Report) -> Picture | None:
                     "field": "at",
                     "type": "quantitative",
                     "title": "distance, in norms of each filter",
+                    "axis": {"tickCount": 5, "format": "~g"},
                 },
                 "y": vertical(values, "training loss"),
                 "color": legend("run", *zip(names, (SICK, WELL, THIRD), strict=False)),
