@@ -54,7 +54,7 @@ def test_the_values_are_those_of_the_loss_and_the_path_goes_down_to_the_end() ->
 
 
 def test_a_run_that_diverges_is_drawn_up_to_there() -> None:
-    found = measured(two_weights(rate=3.0))
+    found = measured(two_weights(rate=1.1))
     assert 3 <= len(found.path) < 24
     assert all(math.isfinite(value) for row in found.losses for value in row)
 
