@@ -23,6 +23,7 @@ from unstuck.cli import command, main, target
 from unstuck.cli.output import FirstLines
 from unstuck.cli.parser import build, with_json_bound
 from unstuck.errors import ExaminationError
+from unstuck.render import ENDINGS
 from unstuck.render.machine import from_json, to_json
 from unstuck.report import Report
 
@@ -241,8 +242,18 @@ def test_treat_shows_each_step_and_both_curves(
     assert main(["treat", "train.py", "--json", "--budget", "9", "--html", str(page)]) == 1
     assert "Step by step" in page.read_text(encoding="utf-8")
     cure = json.loads(capfd.readouterr().out)
+    paths = [tmp_path / f"cure{ending}" for ending in ENDINGS]
+    assert main(["treat", "train.py", *(word for path in paths for word in ("--save", str(path)))]) == 1
+    saved = {path.suffix: path.read_text(encoding="utf-8") for path in paths}
+    assert "Step by step" in saved[".html"] and saved[".txt"] == capfd.readouterr().out
+    assert json.loads(saved[".json"])["sentence"] == cure["sentence"]
+    runs = json.loads(saved[".sarif"])["runs"]
+    assert [run["automationDetails"]["id"] for run in runs] == ["unstuck/round-1/", "unstuck/round-2/"]
+    assert [len(run["results"]) for run in runs] == [2, 0]
+    assert saved[".xml"].count("<testsuite ") == 2 and saved[".md"].startswith("## Cured in one step.")
+    assert "**Round 1.**" in saved[".md"] and "optimizer.lr" in saved[".md"]
     assert cure["before"] == [2.3, "nan"] and len(cure["steps"]) == 2 and cure["schema"] == 1
-    assert [options["budget"] for options in calls] == [120.0, 9.0]
+    assert [options["budget"] for options in calls] == [120.0, 9.0, 120.0]
 
 
 def test_replay_judges_a_saved_report_again(answer: Answer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

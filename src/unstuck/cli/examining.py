@@ -17,7 +17,7 @@ import unstuck
 from unstuck.cli import runs
 from unstuck.cli.arguments import DIAGNOSE_BUDGET, TREAT_BUDGET
 from unstuck.cli.explaining import entry_of
-from unstuck.cli.output import FirstLines, deliver, save_as, say, write_html
+from unstuck.cli.output import FirstLines, deliver, save_as, save_cure_as, say, write_html
 from unstuck.cli.status import NOT_EXAMINED, NOTHING_FOUND, Refused, status_of
 from unstuck.errors import TargetError, sentence
 from unstuck.report import Report
@@ -146,6 +146,7 @@ def treat(options: argparse.Namespace) -> int:
     if status == NOT_EXAMINED:
         say(_reason(cure.steps[0]))
     layout = functools.partial(cure_page, cure)
+    save_cure_as(cure, options.save)
     deliver(functools.partial(cure_to_json, cure), layout, options.json, options.plain)
     write_html(functools.partial(cure_to_html, cure), options.html)
     return status

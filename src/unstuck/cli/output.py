@@ -18,6 +18,7 @@ from unstuck.render.text import WIDTH, plain_lines, print_lines, width_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from unstuck.render.cure import CureRecord
     from unstuck.render.lines import Line
     from unstuck.report import Report
 
@@ -142,6 +143,23 @@ def save_as(report: Report, paths: Sequence[str], option: str = "--save") -> Non
     for path in paths:
         with _writing(option, path):
             save(report, path)
+
+
+def save_cure_as(cure: CureRecord, paths: Sequence[str]) -> None:
+    """Save a cure in every form that was asked for.
+
+    Args:
+        cure: What `treat` came to.
+        paths: Where to; the ending of each chooses the form.
+
+    Raises:
+        TargetError: If a file cannot be written.
+    """
+    from unstuck.render.cure_forms import save_cure
+
+    for path in paths:
+        with _writing("--save", path):
+            save_cure(cure, path)
 
 
 @contextmanager

@@ -103,14 +103,16 @@ def _add_output(parser: argparse.ArgumentParser, what: str, has_html: bool) -> N
     group.add_argument("--plain", action="store_true", help="no colour and no progress, even on a terminal")
 
 
-def _add_saving(parser: argparse.ArgumentParser) -> None:
+def _add_saving(parser: argparse.ArgumentParser, what: str = "the report", verbose: bool = True) -> None:
     group = parser.add_argument_group("report")
     group.add_argument(
         "--save", action="append", default=[], type=save_path, metavar="PATH",
-        help="write the report to PATH as well; its ending chooses the form: .html, .json, .txt, .md for pull"
+        help=f"write {what} to PATH as well; its ending chooses the form: .html, .json, .txt, .md for pull"
         " requests, .sarif and .xml (JUnit) for CI. May be given several times",
     )  # fmt: skip
-    group.add_argument("--verbose", action="store_true", help="print the number of each diagnosis that was ruled out")
+    if verbose:
+        text = "print the number of each diagnosis that was ruled out"
+        group.add_argument("--verbose", action="store_true", help=text)
 
 
 def _add_examination(parser: argparse.ArgumentParser, seconds: float) -> None:
@@ -188,6 +190,7 @@ def build() -> argparse.ArgumentParser:
     serve.add(commands)
     for command in (diagnose, demo, replay, reading):
         _add_saving(command)
+    _add_saving(treat, "the cure", verbose=False)
     for command, what in (
         (diagnose, "the report"), (treat, "the cure"), (rules, "the list"), (explain, "the explanation"),
         (demo, "the report"), (replay, "the new report"), (reading, "the report"), (listing, "the list"),

@@ -82,7 +82,8 @@ def _proof(trial: Trial) -> list[str]:
     return ["", facts, "", *_table(heads, rows), "", words] if trial.seeds else ["", words]
 
 
-def _change(cause: Finding) -> list[str]:
+def change_of(cause: Finding) -> list[str]:
+    """What to change, as lines of Markdown: the remedy, the difference, and who makes it."""
     lines = [] if not cause.remedy else ["", f"**{escaped(cause.remedy)}**"]
     if cause.trial is not None and cause.trial.changes:
         rows: list[str] = []
@@ -104,7 +105,7 @@ def _cause(report: Report) -> list[str]:
         lines += ["", *_table(["measured", "value", "limit"], [_number(each) for each in cause.evidence[:6]])]
     if cause.verdict.where:
         lines += ["", "Where: " + ", ".join(escaped(place, 80) for place in cause.verdict.where[:6])]
-    lines += _change(cause)
+    lines += change_of(cause)
     return lines if cause.trial is None else lines + _proof(cause.trial)
 
 
