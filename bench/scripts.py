@@ -119,7 +119,7 @@ def load() -> dict[str, Result]:
     """Results that were kept."""
     if not KEPT.exists():
         return {}
-    values = json.loads(KEPT.read_text())
+    values: list[dict[str, Any]] = json.loads(KEPT.read_text())
     return {
         each["name"]: Result(**{key: tuple(part) if isinstance(part, list) else part for key, part in each.items()})
         for each in values

@@ -39,8 +39,8 @@ def in_fork(work: Callable[[], T]) -> T:
         _, status = os.waitpid(child, 0)
         answer.seek(0)
         assert status == 0, "the forked process failed"
-        result: T = pickle.loads(answer.read())
-        return result
+        found: T = pickle.loads(answer.read())
+        return found
 
 
 @dataclass(frozen=True)
