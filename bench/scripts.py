@@ -120,10 +120,9 @@ def load() -> dict[str, Result]:
     if not KEPT.exists():
         return {}
     values: list[dict[str, Any]] = json.loads(KEPT.read_text())
-    return {
-        each["name"]: Result(**{key: tuple(part) if isinstance(part, list) else part for key, part in each.items()})
-        for each in values
-    }
+    for value in values:
+        value.update({key: tuple(part) for key, part in value.items() if isinstance(part, list)})
+    return {value["name"]: Result(**value) for value in values}
 
 
 def keep(results: dict[str, Result]) -> None:
