@@ -49,9 +49,9 @@ def alone(experiments: Experiments, rules: Sequence[Rule], known: Comparison | N
     return {rule.code: experiments.alone(rule, suspicion(rule.code), known) for rule in rules}
 
 
-def nothing_more(setup: Setup) -> dict[str, Verdict]:
+def nothing_more(setup: Setup) -> tuple[dict[str, Verdict], Examination]:
     """A change that brings nothing to light."""
-    return {}
+    return {}, Examination(setup)
 
 
 def test_a_remedy_that_cures_proves_its_cause() -> None:
@@ -182,7 +182,7 @@ def test_a_cause_that_shows_only_once_another_is_treated_is_found() -> None:
     found = alone(experiments, [SCALE], known)
     assert found["DAT001"].outcome is Outcome.ABSENT
     shown = {"OPT002": suspicion("OPT002").verdict}
-    joint = experiments.together([SCALE, RATE], found, known, lambda setup: shown)
+    joint = experiments.together([SCALE, RATE], found, known, lambda setup: (shown, Examination(setup)))
     assert set(joint) == {"DAT001", "OPT002"}
     assert joint["OPT002"].verdict == shown["OPT002"]
 

@@ -288,8 +288,8 @@ class Diagnosing:
                 continue
             self._findings[rule.code] = self._experiments(comparison).alone(rule, self._findings[rule.code], comparison)
 
-    def _judge_again(self, setup: Setup) -> dict[str, Verdict]:
-        """What the first batch and the run of a changed set-up show, by code."""
+    def _judge_again(self, setup: Setup) -> tuple[dict[str, Verdict], Examination]:
+        """What the first batch and the run of a changed set-up show, by code, and its measurements."""
         examination = Examination(setup, self._time.deadline)
         examination.put(Allowance(self._time.run_seconds))
         phases = by_phase(self.rules)
@@ -298,7 +298,7 @@ class Diagnosing:
             verdict = judged(rule, examination)
             if isinstance(verdict, Verdict):
                 found[rule.code] = verdict
-        return found
+        return found, examination
 
     def _is_mere_consequence(self, rule: Rule) -> bool:
         """Whether a cause that is proven by its evidence alone explains the rule: no trial could tell more."""

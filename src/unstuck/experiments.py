@@ -76,7 +76,7 @@ class Experiments:
         rules: Iterable[Rule],
         findings: Mapping[str, Finding],
         comparison: Comparison | None,
-        judge_again: Callable[[Setup], Mapping[str, Verdict]],
+        judge_again: Callable[[Setup], tuple[Mapping[str, Verdict], Examination]],
     ) -> dict[str, Finding]:
         """Where no remedy cured alone, see whether several do together.
 
@@ -84,7 +84,8 @@ class Experiments:
             rules: In the order of the guide.
             findings: By code; those that were suspected and tried count.
             comparison: Where the run as given stands.
-            judge_again: Gives verdicts on a changed set-up, by code, as far as its run shows them.
+            judge_again: Gives verdicts on a changed set-up, by code, as far as its run shows them, and its
+                measurements.
 
         Returns:
             The findings that are proven so, by code.
@@ -107,11 +108,11 @@ class Experiments:
             return {}
         verdicts = {rule.code: findings[rule.code].verdict for rule in suspects}
 
-        def suspected(setup: Setup) -> list[Rule]:
+        def suspected(setup: Setup) -> tuple[list[Rule], Examination]:
             """What shows on a changed set-up; what only further measurements would show is suspected as before."""
             if comparison is None or not comparison.training_is_large:
-                return suspects
-            again = judge_again(setup)
+                return suspects, self._examination
+            again, measured = judge_again(setup)
             found = [
                 rule
                 for rule in rules
@@ -120,7 +121,7 @@ class Experiments:
                 and (again[rule.code].outcome is Outcome.PRESENT if rule.code in again else rule in suspects)
             ]
             verdicts.update((rule.code, again[rule.code]) for rule in found if rule.code not in verdicts)
-            return found
+            return found, measured
 
         cures = try_together(
             self.laboratory, self._examination, comparison, suspects, self.cures, suspected, self._announce

@@ -36,13 +36,17 @@ DEEPEST: Final = 3
 """Remedies on top of each other at most."""
 
 
+Suspecting = Callable[[Setup], tuple[Sequence[Rule], Examination]]
+"""Gives what is suspected of a changed set-up, and what was measured of it."""
+
+
 def try_together(
     laboratory: Laboratory,
     examination: Examination,
     comparison: Comparison | None,
     rules: Sequence[Rule],
     alone: Mapping[str, Tried],
-    suspected: Callable[[Setup], Sequence[Rule]],
+    suspected: Suspecting,
     announce: Callable[[str], None],
 ) -> dict[str, Tried]:
     """Try the remedies of several suspected rules at once.
@@ -53,7 +57,7 @@ def try_together(
         comparison: Gives the span that gains are shares of, where it could be measured.
         rules: Suspected, none of them proven alone, in the order of the guide; all meant to lower the training loss.
         alone: What each of them came to alone, by its code.
-        suspected: Gives the rules that are suspected of a changed set-up.
+        suspected: Gives the rules that are suspected of a changed set-up, and what was measured of it.
         announce: Told what is being tried.
 
     Returns:
@@ -63,15 +67,16 @@ def try_together(
     given = laboratory.prepared.setup
     by_code = {rule.code: rule for rule in rules}
 
-    def left(setup: Setup) -> Sequence[Rule]:
-        found = suspected(setup)
+    def left(setup: Setup) -> tuple[Sequence[Rule], Examination]:
+        found, measured = suspected(setup)
         by_code.update((rule.code, rule) for rule in found)
-        return found
+        return found, measured
 
     announce("trying the suspected remedies together")
-    for path, chosen in _ways(laboratory, examination, comparison, rules, alone, left):
-        gauge = Gauge(comparison, Aim.TRAINING, loss_compares(given, [chosen]))
-        gain = _gain(laboratory, gauge, chosen) if len(path) > 1 else 0.0
+    for way in _ways(laboratory, examination, comparison, rules, alone, left):
+        path = way.path
+        gauge = Gauge(comparison, Aim.TRAINING, loss_compares(given, [way.setup]))
+        gain = _gain(laboratory, gauge, way.setup) if len(path) > 1 else 0.0
         if gain >= LARGE.value:
             break
         if laboratory.exhausted:
@@ -81,12 +86,12 @@ def try_together(
     necessary = list(path)
     for step in path:
         rest = [kept for kept in necessary if kept != step]
-        without = _along(laboratory, examination, by_code, rest)
+        without = _along(laboratory, way.measured, by_code, rest)
         if without is not None and _gain(laboratory, gauge, without) >= NECESSARY * gain:
             necessary = rest
     if len(necessary) < 2:
         return {}
-    cured = _along(laboratory, examination, by_code, necessary)
+    cured = _along(laboratory, way.measured, by_code, necessary)
     if cured is None or _gain(laboratory, gauge, cured) < LARGE.value:  # also where the time is up
         return {}
     says = " ".join(by_code[code].remedy.says for code, _ in necessary)
@@ -102,9 +107,26 @@ def try_together(
             tuple(necessary),
             after,
             gauge.by_loss,
+            way.measured,
         )
         for code in codes
     }
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Remedies on top of each other.
+
+    Attributes:
+        path: Which ones.
+        setup: What they make of the set-up as given.
+        measured: By the code of each, the measurements that it was applied with.
+    """
+
+    path: Path
+    setup: Setup
+    measured: Mapping[str, Examination]
 
 
 def _ways(
@@ -113,8 +135,8 @@ def _ways(
     comparison: Comparison | None,
     rules: Sequence[Rule],
     alone: Mapping[str, Tried],
-    suspected: Callable[[Setup], Sequence[Rule]],
-) -> Iterator[tuple[Path, Setup]]:
+    suspected: Suspecting,
+) -> Iterator[_Way]:
     """What may cure, the likeliest first.
 
     Yields:
@@ -148,16 +170,18 @@ def _stepwise(
     laboratory: Laboratory,
     examination: Examination,
     comparison: Comparison | None,
-    suspected: Callable[[Setup], Sequence[Rule]],
+    suspected: Suspecting,
     first: Tried,
-) -> tuple[Path, Setup]:
+) -> _Way:
     """Put remedies on top of the first, each time the one that brings the loss down furthest, while it comes down."""
     path, setup, reached = first.path, first.setup, _height(laboratory, comparison, first)
+    measured = {path[0][0]: examination} if path else {}
     while len(path) < DEEPEST:
         steps: list[_Step] = []
-        for rule in suspected(setup):
+        rules, now = suspected(setup)
+        for rule in rules:
             if rule.code not in dict(path) and not laboratory.exhausted:
-                steps += _steps(laboratory, examination, comparison, rule, setup)
+                steps += _steps(laboratory, now, comparison, rule, setup)
                 if steps and steps[-1].suffices:
                     break
         if not steps:
@@ -169,9 +193,10 @@ def _stepwise(
         if step.height >= reached:
             break
         path, setup, reached = (*path, (step.rule.code, step.index)), step.setup, step.height
+        measured[step.rule.code] = now
         if good:
             break
-    return path, setup
+    return _Way(path, setup, measured)
 
 
 @final
@@ -223,7 +248,7 @@ def _sets(rules: Sequence[Rule]) -> Iterator[Sequence[Rule]]:
 
 def _greedy(
     laboratory: Laboratory, examination: Examination, comparison: Comparison | None, rules: Sequence[Rule]
-) -> tuple[Path, Setup]:
+) -> _Way:
     """Apply one remedy after the other, of each the candidate that goes lowest on top of those before."""
     setup = laboratory.prepared.setup
     path: list[tuple[str, int]] = []
@@ -239,16 +264,16 @@ def _greedy(
             index = gains.index(max(gains))
         setup = candidates[index]
         path.append((rule.code, index))
-    return tuple(path), setup
+    return _Way(tuple(path), setup, {code: examination for code, _ in path})
 
 
 def _along(
-    laboratory: Laboratory, examination: Examination, rules: dict[str, Rule], path: Sequence[tuple[str, int]]
+    laboratory: Laboratory, measured: Mapping[str, Examination], rules: dict[str, Rule], path: Sequence[tuple[str, int]]
 ) -> Setup | None:
     setup = laboratory.prepared.setup
     try:
         for code, index in path:
-            setup = apply_remedy(rules[code], examination, setup)[index]
+            setup = apply_remedy(rules[code], measured[code], setup)[index]
     except (RemedyError, IndexError):
         return None
     return setup

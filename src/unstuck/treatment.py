@@ -94,19 +94,20 @@ def _cured(round_: Diagnosing, report: Report, opt_in: bool) -> tuple[list[str],
     cause = report.cause
     if cause is None or cause.status is not Status.CONFIRMED or cause.rule.code not in round_.cures:
         return None
-    path = round_.cures[cause.rule.code].path
-    if not path:  # its trial could not be run
+    tried = round_.cures[cause.rule.code]
+    if not tried.path:  # its trial could not be run
         return None
     if cause.applies is Applies.ADVICE or (cause.applies is Applies.OPT_IN and not opt_in):
         return None
     rules = {rule.code: rule for rule in round_.rules}
     setup = round_.setup  # the trial changed one with some samples held out; the cure changes the one that was given
     try:
-        for code, index in path:
-            setup = apply_remedy(rules[code], round_.examination, setup)[index]
+        for code, index in tried.path:
+            measured = tried.measured.get(code, round_.examination)
+            setup = apply_remedy(rules[code], measured, setup)[index]
     except (RemedyError, IndexError):  # it applies only to what the trial trained
         return None
-    return [" with ".join(rules[code].name for code, _ in path)], setup
+    return [" with ".join(rules[code].name for code, _ in tried.path)], setup
 
 
 def _courses(given: Setup, cured: Setup, budget: float | str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, final
 
 from unstuck.errors import RemedyError
@@ -54,6 +54,8 @@ class Tried:
         path: Which candidate of which rules it is, in the order in which they were applied.
         after: Its scores from the first seed; None where it could not be trained.
         by_loss: Whether its loss compares with that of the set-up as given.
+        measured: By code, the measurements that a remedy was applied with, where they are not those of the set-up as
+            given: on top of another remedy they are taken anew.
     """
 
     trial: Trial
@@ -61,6 +63,7 @@ class Tried:
     path: Path
     after: Scores | None
     by_loss: bool
+    measured: Mapping[str, Examination] = field(default_factory=dict)
 
 
 def trial(
