@@ -10,11 +10,18 @@ import datetime
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from unstuck import rules as rule_folder
+from unstuck.curves.judging import NO_SIGN
+from unstuck.curves.signs import overfitting
+from unstuck.curves.summary import summary_of
 from unstuck.examine import Examination, requests
 from unstuck.judgement import judged, left_open
+from unstuck.logs import Meaning
+from unstuck.logs.recorded import read as curves_in
 from unstuck.loop import RunRecord
 from unstuck.measure.course import Course
 from unstuck.measure.first_steps import FirstSteps
@@ -32,6 +39,9 @@ NEEDS_SETUP: Final = "It needs a set-up that can be run: `unstuck diagnose`."
 AT_THE_END: Final = frozenset({"OPT002", "OPT013", "OPT014", "OPT016", "OPT017"})
 """Rules that ask how a run has ended, or how long it was: no question while it goes on."""
 
+AFTER_THE_BEST: Final = frozenset({"GEN001", "GEN002"})
+"""Rules that the course of the validation loss raises a suspicion of; which of them it is only a trial tells."""
+
 SEVERE: Final = frozenset({"OPT001", "OPT007", "OPT020"})
 
 LONG_ENOUGH: Final = 100
@@ -42,7 +52,12 @@ BLIND: Final[Mapping[str, type]] = {"SET007": FirstSteps, "SET015": FirstSteps}
 
 
 def report_of(
-    run: RunRecord, known: Mapping[type, Any], setup: Mapping[str, str], provenance: Provenance, notes: Sequence[str]
+    run: RunRecord,
+    known: Mapping[type, Any],
+    setup: Mapping[str, str],
+    provenance: Provenance,
+    notes: Sequence[str],
+    turned: Verdict | None = None,
 ) -> Report:
     """Judge a recorded run.
 
@@ -52,6 +67,7 @@ def report_of(
         setup: What is known of the set-up, for the reader.
         provenance: Where the record comes from.
         notes: Remarks for the reader.
+        turned: Whether the validation loss has turned, as the judge of curves sees it; None where it was not asked.
 
     Returns:
         A report whose findings are suspected, not proven.
@@ -65,7 +81,14 @@ def report_of(
     for rule in everything:
         subject = f"{rule.code} {rule.name}"
         verdict = _verdict(rule, examination)
-        if isinstance(verdict, Unmeasured):
+        if rule.code in AFTER_THE_BEST and turned is not None and not _was_driven_up(findings):
+            if turned.outcome is Outcome.PRESENT:
+                finding = finding_of(rule, turned, None)
+                findings.append(replace(finding, alternative_to="GEN002" if rule.code == "GEN001" else ""))
+            else:
+                clear = turned.outcome is Outcome.ABSENT
+                unchecked.append(Unchecked(subject, f"{NO_SIGN}: {turned.sentence}" if clear else turned.sentence))
+        elif isinstance(verdict, Unmeasured):
             unchecked.append(Unchecked(subject, verdict.reason))
         elif verdict.outcome is Outcome.PRESENT and not _shows(rule, verdict, course):
             reason = f"A trial has to tell, for the run itself shows no harm: {verdict.sentence}"
@@ -119,7 +142,7 @@ def judge_record(record: Record) -> Report:
         notes.append(f"of this long run each loss is the mean of {each} steps")
     command = f"unstuck replay {info.path.name}"
     provenance = Provenance(command, info.versions, str(info.facts.get("device", "cpu")), 0, created)
-    return report_of(run, known_of(run, info, each), setup, provenance, notes)
+    return report_of(run, known_of(run, info, each), setup, provenance, notes, _turned(record.path))
 
 
 def alarms(record: Record) -> list[Notice]:
@@ -160,6 +183,20 @@ def warm_up() -> None:
     examination = _examination(known_of(run))
     for rule in rule_folder.load():
         _verdict(rule, examination)
+
+
+def _turned(path: Path) -> Verdict:
+    """Whether the validation loss of a record has turned, by its curves alone."""
+    run = curves_in(path)
+    columns = {Meaning.TRAINING_LOSS: "loss", Meaning.VALIDATION_LOSS: "validation_loss", Meaning.RATE: "rate"}
+    known = {meaning: column for meaning, column in columns.items() if column in run.columns}
+    curves, course, _, _ = summary_of(replace(run, meanings=known))
+    return overfitting(curves, course)
+
+
+def _was_driven_up(findings: Sequence[Finding]) -> bool:
+    """Whether the run would have gone elsewhere, but for a rate or an operation that broke it."""
+    return any(each.rule.code in ("OPT001", "OPT020") and each.outcome is Outcome.PRESENT for each in findings)
 
 
 def _shows(rule: Rule, verdict: Verdict, course: Any) -> bool:

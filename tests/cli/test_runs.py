@@ -61,6 +61,35 @@ def test_gradients_that_are_not_cleared_are_told_even_where_it_trains(tmp_path: 
     assert codes(recorded(tmp_path, "stale", falling(400), stale=0.6)) == ["SET006"]
 
 
+def validated(folder: Path, name: str, validation: list[float], losses: list[float]) -> Path:
+    """A run of epochs of 20 steps, each with a validation loss."""
+    with RecordWriter.create(folder, name) as writer:
+        for step, loss in enumerate(losses):
+            writer.log(step, {"loss": loss, "rate": 0.1})
+        for number, loss in enumerate(validation, 1):
+            writer.epoch(number, 20 * number, {"validation_loss": loss})
+    return writer.path
+
+
+def test_a_validation_loss_that_turns_is_suspected_of_overfitting(tmp_path: Path) -> None:
+    course = [math.exp(-epoch / 3) + 0.02 * (-1) ** epoch for epoch in range(20)]
+    turned = [loss + 0.04 * max(0, epoch - 8) for epoch, loss in enumerate(course)]
+    path = validated(tmp_path, "turned", turned, falling(400))
+    assert codes(path) == ["GEN002", "GEN001"]
+    with open_record(path) as record:
+        report = judge_record(record)
+    assert "validation loss is lowest" in report.findings[0].verdict.sentence
+    assert report.findings[1].alternative_to == "GEN002"
+    well = validated(tmp_path, "well", [loss + 0.3 for loss in course], falling(400))
+    assert codes(well) == []
+    with open_record(well) as record:
+        (unchecked,) = [each for each in judge_record(record).unchecked if each.subject.startswith("GEN001")]
+    assert "which does not rule it out" in unchecked.reason
+    broken = [2.0] * 50 + [math.nan] * 350
+    assert codes(validated(tmp_path, "broken", turned, broken))[:1] == ["OPT001"]
+    assert "GEN001" not in codes(validated(tmp_path, "broken", turned, broken))
+
+
 def test_a_long_run_is_judged_by_means_over_even_stretches(tmp_path: Path) -> None:
     path = recorded(tmp_path, "long", falling(20_000))
     with open_record(path) as record:
