@@ -55,3 +55,18 @@ def test_a_script_ends_as_it_would_alone(tmp_path: Path, end: str, status: int) 
     assert watched.stderr.startswith(alone.stderr.rstrip("\n"))
     if status != 1 or "ValueError" in end:
         assert "not recovered: no optimizer of torch took a step" in watched.stderr
+
+
+def test_what_cannot_be_rebuilt_is_judged_by_its_curves(tmp_path: Path) -> None:
+    told = python("-m", "unstuck", "run", "--plain", str(SCRIPTS / "gan.py"))
+    assert "2 optimizers take turns" in told.stderr
+    assert "optimizerG: loss 0.60" in told.stderr and "over 100 steps" in told.stderr
+    assert "Suspected" not in told.stderr
+    script = write(
+        tmp_path,
+        "import torch\nw = torch.zeros(3, requires_grad=True)\n"
+        "for step in range(20):\n    w.grad = None\n    ((w - 1) ** 2).sum().backward()\n    w.data -= 2.1 * w.grad\n",
+    )
+    told = python("-m", "unstuck", "run", "--plain", "--report", str(tmp_path / "r.json"), script)
+    assert "20 backward passes and no step of an optimizer of torch" in told.stderr
+    assert '"OPT001"' in (tmp_path / "r.json").read_text()

@@ -69,3 +69,8 @@ def test_a_data_set_made_anew_for_every_epoch_is_one(tmp_path: Path) -> None:
     )
     told = observed(script)
     assert told.missing == () and told.epochs == 5
+
+
+def test_targets_that_a_network_gives_are_refused_with_the_line_that_gives_them() -> None:
+    told = observed(Path(__file__).parents[1] / "scripts" / "dqn.py", steps=5)
+    assert len(told.missing) == 1 and "without gradients at dqn.py:57" in told.missing[0]

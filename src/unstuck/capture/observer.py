@@ -25,7 +25,7 @@ from unstuck.capture.module_hooks import ModuleHooks
 from unstuck.capture.sightings import Backward, Evaluation, Sampled, Trainer
 from unstuck.capture.slicing import cut
 from unstuck.capture.swapping import quiet, said, swapped
-from unstuck.capture.tape import Call, Tape, autocast_now
+from unstuck.capture.tape import Call, Tape, autocast_now, leaves
 from unstuck.setup.model import unwrapped
 from unstuck.setup.source import calling_line
 
@@ -35,6 +35,9 @@ SAMPLED: Final = 3
 STREAMED: Final = 200
 """Steps that are looked at where the batches come from no loader that could be asked again."""
 
+
+MOST_ANSWERS: Final = 64
+"""Tensors that networks gave without gradients, of one step, that are kept to be found again."""
 
 READ_TOGETHER: Final = 64
 """Losses that are read from a device at once."""
@@ -90,6 +93,8 @@ class Observer:
         self._backwards: list[Backward] = []
         self._clips: list[tuple[str, float, str]] = []
         self._pending: list[Tensor] = []
+        self._used_losses = 0
+        self._answers: list[tuple[Tensor, str]] = []
         self.steps = 0
         self._in_step: Optimizer | None = None
 
@@ -199,6 +204,9 @@ class Observer:
             self._tape.step_on()
         self._stepped_off = False
         self._tape.inside -= 1
+        if self._tape.awake and not torch.is_grad_enabled() and any(True for _ in module.parameters()):
+            self._answers += [(tensor, calling_line()) for _, tensor in leaves(output)]
+            del self._answers[:-MOST_ANSWERS]
         if self._tape.awake and torch.is_grad_enabled():
             call = Call(unwrapped(module), arguments, keywords, output, autocast_now(), "", random=self._random)
             self._tape.note(call)
@@ -245,7 +253,8 @@ class Observer:
         calls = [*self._tape.calls]
         awake, self._tape.awake = self._tape.awake, False
         try:
-            found = cut(calls, root, self.batches.origins(), self.copies.tensors())
+            answers = {id(tensor): line for tensor, line in self._answers}
+            found = cut(calls, root, self.batches.origins(), self.copies.tensors(), answers)
             held = self.copies.parameters()
             stale = {id(each) for each in held if each.grad is not None and bool(each.grad.detach().any())}
             trained = [] if found is None else self.copies.called([found])
@@ -304,13 +313,16 @@ class Observer:
         self._in_step = None
         trainer = self.trainers[id(optimizer)]
         trainer.steps += 1
+        trainer.first_loss.append(self._used_losses)
+        self._used_losses = len(self.losses) + len(self._pending)
+        trainer.last_loss.append(self._used_losses)
         self.steps += 1
         if self.batches.last is not None:
             self.batches.last.trained += 1
         if self._tape.awake:
             sampled = Sampled(tuple(self._backwards), trainer.used_gradient, tuple(self._clips))
             trainer.sampled.append(sampled)
-            self._backwards, self._clips = [], []
+            self._backwards, self._clips, self._answers = [], [], []
             self.batches.forget()
             self._tape.clear()
             if self._has_seen_enough():

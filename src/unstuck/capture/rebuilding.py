@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def recover(observer: Observer, finished: bool) -> Recovered:
     """
     trainers = [each for each in observer.trainers.values() if each.steps]
     if not trainers:
-        return Recovered(None, missing=("no optimizer of torch took a step, so there is nothing to examine",))
+        return Recovered(None, missing=(_no_step(observer),))
     parts = tuple(part for each in trainers for part in _seen(each, len(trainers) > 1))
     if len(trainers) > 1:
         kinds = ", ".join(type(each.optimizer).__name__ for each in trainers)
@@ -52,6 +53,21 @@ def recover(observer: Observer, finished: bool) -> Recovered:
         )
         return Recovered(None, parts, (missing,), tuple(observer.notes))
     return _Rebuilding(observer, trainers[0], finished).run(parts)
+
+
+def _no_step(observer: Observer) -> str:
+    """Why there is nothing to examine."""
+    if "keras" in sys.modules and observer.losses:
+        return (
+            "Keras' own optimizer took the steps, which torch does not show; `unstuck.hint(model=..., optimizer=..., "
+            "loss=..., train=...)` with their like in torch tells what to examine"
+        )
+    if observer.losses:
+        return (
+            f"{len(observer.losses)} backward passes and no step of an optimizer of torch, so there is nothing to "
+            "examine; `unstuck.hint(model=..., optimizer=..., loss=..., train=...)` tells it"
+        )
+    return "no optimizer of torch took a step, so there is nothing to examine"
 
 
 def _seen(trainer: Trainer, several: bool) -> list[Part]:
@@ -146,6 +162,13 @@ class _Rebuilding:
         memo = self.observer.copies.memo
         mode = self._evaluates_in_training_mode(model)
         self.pattern = pattern = self._pattern(first)
+        answer = next((each.answer for each in pattern.origins.values() if each.answer), "")
+        if answer:
+            raise Unclear(
+                f"the loss takes what a network answered without gradients at {answer}; such targets change while it "
+                "trains, and no set-up holds them. Where that network never changes, `unstuck.hint(train=(inputs, "
+                "targets), loss=...)` with its answers as targets helps"
+            )
         step = read(pattern, model, memo, repeats=repeats, in_training_mode=mode)
         streamed = not any(origin.feed for origin in step.origins.values())
         if not streamed and not is_by_sample(step):

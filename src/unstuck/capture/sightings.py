@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -44,6 +45,7 @@ class Origin:
         path: Where in the batch.
         source: The tensor whose rows it is, where it was taken by an index.
         in_order: Whether the index was a range.
+        answer: Line of the user's source where a network gave it without gradients, or "".
     """
 
     tensor: Tensor
@@ -51,6 +53,7 @@ class Origin:
     path: tuple[Any, ...] = ()
     source: Tensor | None = None
     in_order: bool = False
+    answer: str = ""
 
 
 @final
@@ -138,6 +141,8 @@ class Trainer:
         scheduler_place: Likewise the scheduler's.
         begun: Whether the first step has been prepared for.
         used_gradient: Of the step under way.
+        first_loss: For each step, the number of backward passes before those that it used.
+        last_loss: Likewise, with them.
     """
 
     optimizer: Optimizer
@@ -157,6 +162,8 @@ class Trainer:
     scheduler_place: tuple[str, str] = ("", "")
     begun: bool = False
     used_gradient: bool | None = None
+    first_loss: array[int] = field(default_factory=lambda: array("q"))
+    last_loss: array[int] = field(default_factory=lambda: array("q"))
 
 
 @final

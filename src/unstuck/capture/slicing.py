@@ -12,7 +12,13 @@ from unstuck.capture.sightings import Origin, Slice
 from unstuck.capture.tape import Call, leaves
 
 
-def cut(calls: Sequence[Call], root: Tensor, batch: Mapping[int, Origin], weights: Collection[int]) -> Slice | None:
+def cut(
+    calls: Sequence[Call],
+    root: Tensor,
+    batch: Mapping[int, Origin],
+    weights: Collection[int],
+    answers: Mapping[int, str] | None = None,
+) -> Slice | None:
     """Follow a loss back to batches and weights.
 
     Args:
@@ -20,6 +26,7 @@ def cut(calls: Sequence[Call], root: Tensor, batch: Mapping[int, Origin], weight
         root: What the backward pass starts from.
         batch: Id of a tensor → where in a batch it was.
         weights: Ids of parameters and buffers.
+        answers: Id of a tensor that a network gave without gradients → line of the user's source.
 
     Returns:
         The slice, or None where no noted call made the loss.
@@ -67,7 +74,7 @@ def cut(calls: Sequence[Call], root: Tensor, batch: Mapping[int, Origin], weight
             return Weight(str(id(tensor)))
         origin = batch.get(id(tensor))
         kept = tensor.detach().clone() if tensor.numel() == 1 else tensor
-        return leaf(tensor, Origin(kept) if origin is None else origin)
+        return leaf(tensor, Origin(kept, answer=(answers or {}).get(id(tensor), "")) if origin is None else origin)
 
     for number in sorted(needed):
         call = calls[number]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -123,7 +125,34 @@ def run(options: argparse.Namespace) -> int:
             report = _examined(recovered.setup, options)
     if report is not None:
         _deliver(report, report_path, options.plain)
+    else:
+        _judge_curves(observer, options, report_path)
     return ending.status
+
+
+def _judge_curves(observer: Any, options: argparse.Namespace, path: Path | None) -> None:
+    """Judge what was seen by its curves alone, where nothing is to be examined, or nothing can be."""
+    from unstuck.capture.logged import logged
+    from unstuck.curves import judge_run
+
+    runs = logged(observer, Path(options.script))
+    for run in runs:
+        report = judge_run(run, command=_typed(options))
+        notes = tuple(each for each in report.notes if "--map" not in each)  # there is no log to map
+        report = dataclasses.replace(report, notes=notes)
+        if len(runs) > 1:
+            values = run.columns["loss"].values
+            say(f"{run.name}: loss {values[0]:.4g} → {values[-1]:.4g} over {len(values)} steps")
+            # Losses that work against each other need not fall; that they are numbers is all that can be asked.
+            found = tuple(each for each in report.findings if each.rule.code == "OPT020")
+            report = dataclasses.replace(report, findings=found)
+            to = None if path is None else path.with_name(f"{path.stem}-{run.name}{path.suffix}")
+        else:
+            to = path
+        if report.findings or to is not None:
+            _deliver(report, to, options.plain)
+        elif len(runs) == 1:
+            say(report.sentence)
 
 
 def _tell(recovered: Recovered, observer: Any, reason: str) -> None:
@@ -144,8 +173,6 @@ def _tell(recovered: Recovered, observer: Any, reason: str) -> None:
 
 
 def _examined(setup: Any, options: argparse.Namespace) -> Report:
-    import dataclasses
-    import shlex
     from contextlib import redirect_stdout
 
     from rich.console import Console
@@ -160,9 +187,12 @@ def _examined(setup: Any, options: argparse.Namespace) -> Report:
         redirect_stdout(FirstLines(sys.stderr)),
     ):
         report = unstuck.diagnose(setup, budget=limit, progress=listener)
+    return dataclasses.replace(report, provenance=dataclasses.replace(report.provenance, command=_typed(options)))
+
+
+def _typed(options: argparse.Namespace) -> str:
     module = ["-m"] if options.module else []
-    command = shlex.join(["unstuck", "run", *module, options.script, *options.arguments])
-    return dataclasses.replace(report, provenance=dataclasses.replace(report.provenance, command=command))
+    return shlex.join(["unstuck", "run", *module, options.script, *options.arguments])
 
 
 def _deliver(report: Report, path: Path | None, plain: bool) -> None:
