@@ -287,6 +287,9 @@ class _Finder(ast.NodeVisitor):
         call = node.exc
         name = _name(call.func) if isinstance(call, ast.Call) else ""
         if BUILTIN_ERRORS.match(name) and name not in OUR_ERRORS and not OURS.search(name):
+            for part in ast.walk(node):  # but what keeps to the grammar of messages is meant for users
+                if isinstance(part, ast.Call) and _name(part.func) == "sentence":
+                    self.read(part)
             return
         self.generic_visit(node)
 

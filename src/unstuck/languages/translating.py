@@ -31,7 +31,7 @@ SENTENCES: Final = re.compile(r"(?<=[.?!)…]) (?=[A-Z`(\d])")
 ORNAMENTS: Final = " \t\n├└│─○●◐✓✗·•"
 """What stands around a text on a page and is no part of it."""
 
-WORD: Final = re.compile(r"(?!(?:inf|nan)\b)[A-Za-z]{2}")
+WORD: Final = re.compile(r"\b(?!(?:inf|nan)\b)[A-Za-z]{2,}")
 """What makes a piece foreign that is no message: more than a number."""
 
 ENDS: Final = (".", ":", "?", "!", "…")

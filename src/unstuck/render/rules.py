@@ -24,7 +24,7 @@ def rules_page(entries: Sequence[Entry], width: int) -> list[Line]:
         return [line("There is no diagnosis yet.")]
     lines: list[Line] = []
     for family, members in itertools.groupby(entries, key=lambda entry: entry.family):
-        heading = f"{family}  {FAMILIES.get(family, 'Of another package')}"
+        heading = f"{family}  {clean(FAMILIES.get(family, 'Of another package'))}"
         lines += [EMPTY] if lines else []
         lines += [line(Span(clean(heading), "heading")), EMPTY]
         for entry in members:
