@@ -1,7 +1,7 @@
-"""Screenshots of reports of six branches, at desktop and phone width, light and dark.
+"""Screenshots of reports of six branches and of the live page, at desktop and phone width, light and dark.
 
 `python -m bench.screenshots` diagnoses the patients and writes docs/images; `--reports FOLDER` takes saved reports
-(FOLDER/NAME.json) instead. It needs Chromium and `pip install 'unstuck[browser]'`.
+(FOLDER/NAME.json) instead, `--only NAME` one of them or "live". It needs Chromium and `pip install 'unstuck[browser]'`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 import unstuck
 from bench.cases import cases
+from bench.live_page import served
 from examples import digits_cnn, digits_mlp
 from unstuck import Report, Setup
 from unstuck.render.machine import from_json
@@ -67,16 +68,38 @@ def shoot(browser: Browser, page_file: Path, name: str, folder: Path) -> None:
             context.close()
 
 
+def shoot_live(browser: Browser, folder: Path) -> None:
+    """The live page at every width in every theme, with three runs on it, one of which goes on."""
+    with tempfile.TemporaryDirectory() as kept, served(Path(kept)) as address:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(address)
+        page.locator("#runs input").first.wait_for()
+        for box in page.locator("#runs input").all():
+            box.check()
+        for size, (width, height) in SIZES.items():
+            for theme in THEMES:
+                page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+                page.set_viewport_size({"width": width, "height": height})
+                page.locator(".uplot").first.wait_for()
+                page.wait_for_timeout(1000)
+                page.screenshot(path=folder / f"live-{size}-{theme}.jpg", type="jpeg", quality=QUALITY)
+        context.close()
+
+
 def main() -> None:
     """Write the screenshots."""
     parser = argparse.ArgumentParser(prog="python -m bench.screenshots", description=__doc__)
     parser.add_argument("--reports", type=Path, help="a folder with NAME.json for each report")
     parser.add_argument("--into", type=Path, default=FOLDER, help="where the images go")
+    parser.add_argument("--only", choices=[*PATIENTS, "live"], help="one of them")
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as kept, sync_playwright() as player:
         browser = player.chromium.launch(executable_path=chromium(), args=list(QUIET))
-        for name in PATIENTS:
+        if options.only in (None, "live"):
+            shoot_live(browser, options.into)
+        for name in [name for name in PATIENTS if options.only in (None, name)]:
             page_file = Path(kept) / f"{name}.html"
             report_of(name, options.reports).save(page_file)
             shoot(browser, page_file, name, options.into)

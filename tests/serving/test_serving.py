@@ -119,6 +119,14 @@ def test_a_run_is_shown_with_its_curves_its_epochs_and_what_was_noticed(folder: 
     assert answer["settings"] == {"rate": "0.1", "note": HOSTILE} and answer["per_layer"] == ["gradient_norm"]
 
 
+def test_groups_of_settings_are_spread_out(folder: Path) -> None:
+    settings = {"watch": {"lr": 0.1, HOSTILE: 2}, "tags": [1, 2], "nothing": {}}
+    with RecordWriter.create(folder, "grouped", settings=settings) as writer:
+        feed(writer, range(3))
+    answer = json.loads(ask(application(folder, PORT, TOKEN), f"/api/run/{key_of(folder, 'grouped')}").body)
+    assert answer["settings"] == {"watch.lr": "0.1", f"watch.{HOSTILE}": "2", "tags": "[1, 2]", "nothing": "{}"}
+
+
 def test_what_is_logged_late_at_the_last_step_is_told_too(writer: RecordWriter) -> None:
     with open_record(writer.path) as record:
         known = shown_of(record)["known"]

@@ -128,4 +128,11 @@ def _measured(measured: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _spelled(values: Mapping[str, Any]) -> dict[str, str]:
-    return {str(name): str(value)[:400] for name, value in values.items()}
+    """Values as text; a group of them is spread out, each under "group.name"."""
+    spelled: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            spelled |= {f"{name}.{inner}": str(each)[:400] for inner, each in value.items()}
+        else:
+            spelled[str(name)] = str(value)[:400]
+    return spelled

@@ -75,7 +75,9 @@ function runRow(item) {
   parts.swatch.style.background = parts.box.checked ? colourOf(item.key) : "transparent";
   put(parts.name, item.name || item.file);
   put(parts.status, say(item.status || "unreadable"), `status ${item.status || "crashed"}`);
-  put(parts.about, item.status ? say("step {0}, {1}", item.last_step, ago(item.modified)) : item.sentence);
+  const when = ago(item.modified);
+  const about = item.last_step < 0 ? say("no step yet, {0}", when) : say("step {0}, {1}", item.last_step, when);
+  put(parts.about, item.status ? about : item.sentence);
   return parts.row;
 }
 
