@@ -66,9 +66,12 @@ def judge(statistics: BatchStatistics) -> Verdict:
     name = "scatter of a batch's mean / deviation of the channel, worst batch-norm layer"
     scatter = Evidence(Quantity(name, statistics.scatter, SCATTER.unit), SCATTER)
     modes = [
-        Evidence(Quantity(f"loss of training batches by {by} statistics", value, "loss"))
-        for by, value in (("their own", statistics.training_loss), ("running", statistics.evaluation_loss))
-        if not math.isnan(value)
+        Evidence(loss)
+        for loss in (
+            Quantity("loss of training batches by their own statistics", statistics.training_loss, "loss"),
+            Quantity("loss of training batches by running statistics", statistics.evaluation_loss, "loss"),
+        )
+        if not math.isnan(loss.value)
     ]
     if statistics.layers == 0:
         return Verdict(Outcome.ABSENT, "No layer uses the statistics of the batch.", (scatter,))

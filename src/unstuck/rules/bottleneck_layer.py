@@ -69,8 +69,9 @@ def judge(narrowest: Narrowest, comparison: Comparison) -> Verdict:
     if not narrowest.ratio <= NARROW.value:
         sentence = f"No hidden layer is much narrower than the others: {narrowest.width} against {narrowest.others:g}."
         return Verdict(Outcome.ABSENT, sentence, (ratio,))
-    units = "a single unit" if narrowest.width == 1 else f"{narrowest.width} units"
-    narrow = f"One hidden layer has {units}, the others {narrowest.others:g}"
+    narrow = f"One hidden layer has {narrowest.width} units, the others {narrowest.others:g}"
+    if narrowest.width == 1:
+        narrow = f"One hidden layer has a single unit, the others {narrowest.others:g}"
     if comparison.narrow_on_purpose:
         return Verdict(Outcome.ABSENT, f"{narrow}: the narrow middle of an autoencoder.", (ratio,), where)
     if not comparison.training_is_large:

@@ -83,9 +83,9 @@ def judge(recall: ClassRecall) -> Verdict:
         Evidence(Quantity(f"training recall of class {one.number}", _found(one)), GIVEN_UP),
         rarest,
     )
-    found = "none" if other.found < 1 else f"{_found(other):.0%}"
     sentence = (
-        f"Class {one.number} has {one.share:.1%} of the training samples, and {found} of its held-out ones are found."
+        f"Class {one.number} has {one.share:.1%} of the training samples, and {_found(other):.0%} of its held-out ones "
+        "are found."
     )
     if _found(one) < GIVEN_UP.value and _found(other) < GIVEN_UP.value:
         return Verdict(Outcome.PRESENT, sentence, evidence, (f"class {one.number}",))

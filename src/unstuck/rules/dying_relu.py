@@ -96,8 +96,10 @@ def judge(start: DepthProfile, end: TrainedDepth | Unmeasured) -> Verdict:
         sentence = f"Units are alive at the start; whether they died could not be told: {end.reason.rstrip('.')}."
         return Verdict(Outcome.UNDECIDED, sentence, evidence)
     highest = max([state.dead for state in end.activations], default=0.0)
-    share = "None" if not highest > 0.0 else f"At most {highest:.0%}"
-    return Verdict(Outcome.ABSENT, f"{share} of a layer's units are zero on every sample after training.", evidence)
+    sentence = "No unit of any layer is zero on every sample after training."
+    if highest > 0.0:
+        sentence = f"At most {highest:.0%} of a layer's units are zero on every sample after training."
+    return Verdict(Outcome.ABSENT, sentence, evidence)
 
 
 def _excess(state: ActivationState) -> float:

@@ -65,11 +65,12 @@ def judge(path: GradientPath) -> Verdict:
         Evidence(Quantity("change of the loss when such a layer is shaken / the loss", path.change)),
     )
     if share > CUT.value:
-        how = f"; the graph is left by {', '.join(path.ways[:3])}" if path.ways else ""
         sentence = (
             f"{share:.0%} of the trainable numbers get no gradient, though the loss changes by {path.change:.2g} of "
-            f"itself when they are changed{how}."
+            "itself when they are changed."
         )
+        if path.ways:
+            sentence = f"{sentence[:-1]}; the graph is left by {', '.join(path.ways[:3])}."
         return Verdict(Outcome.PRESENT, sentence, evidence, (*path.layers, *path.lines))
     sentence = "Every layer on which the loss depends gets a gradient."
     if path.unused:
@@ -119,9 +120,14 @@ def keep_graph(setup: Setup, path: GradientPath) -> Setup:
         RemedyError: If the graph is left in a way that only another source can mend.
     """
     if not MENDED.intersection(path.ways):
-        how = ", ".join(path.ways) or "a way that could not be seen"
-        at = f" at {', '.join(path.lines)}" if path.lines else ""
-        raise RemedyError(f"the graph is left by {how}{at}, which only the source can mend: compute with tensors there")
+        ways, lines = ", ".join(path.ways), ", ".join(path.lines)
+        if not ways:
+            ways = "a way that could not be seen"
+        if lines:
+            raise RemedyError(
+                f"the graph is left by {ways} at {lines}, which only the source can mend: compute with tensors there"
+            )
+        raise RemedyError(f"the graph is left by {ways}, which only the source can mend: compute with tensors there")
     return setup.corrected(keep_graph=True)
 
 

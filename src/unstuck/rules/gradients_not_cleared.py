@@ -65,7 +65,9 @@ def judge(first: FirstSteps) -> Verdict:
         sentence = f"The first {first.steps} optimizer steps used no gradient twice."
         return Verdict(Outcome.ABSENT, sentence, (evidence, counted))
     if first.steps < 2:
-        sentence = f"{first.steps or 'No'} optimizer steps were taken on {first.calls} batches: too few to tell."
+        sentence = f"Only one optimizer step was taken on {first.calls} batches: too few to tell."
+        if first.steps == 0:
+            sentence = f"No optimizer step was taken on {first.calls} batches: too few to tell."
         return Verdict(Outcome.UNDECIDED, sentence, (evidence, counted))
     return Verdict(Outcome.UNDECIDED, "The gradients of the first steps are no numbers.", (evidence, counted))
 

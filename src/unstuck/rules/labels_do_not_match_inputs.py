@@ -69,20 +69,22 @@ def judge(alignment: Alignment) -> Verdict:
     if not alignment.best >= DEPENDENT.value:
         sentence = f"None of {alignment.tried} other alignments makes the targets depend on the inputs."
         return Verdict(Outcome.ABSENT, sentence, evidence)
-    sentence = (
-        f"The targets do not depend on the inputs beside them ({alignment.as_given:.1f} deviations of chance), but do "
-        f"{_how(alignment)} ({alignment.best:.0f} deviations)."
-    )
-    return Verdict(Outcome.PRESENT, sentence, evidence, certain=True)
+    return Verdict(Outcome.PRESENT, _described(alignment), evidence, certain=True)
 
 
-def _how(alignment: Alignment) -> str:
-    places = abs(alignment.shift)
-    way = "earlier" if alignment.shift > 0 else "later"
-    shifted = f"{places} place{'s' * (places > 1)} {way}"
-    if not alignment.reversed:
-        return f"on those {shifted}"
-    return f"in reverse order, {shifted}" if places else "in reverse order"
+def _described(alignment: Alignment) -> str:
+    beside = f"The targets do not depend on the inputs beside them ({alignment.as_given:.1f} deviations of chance)"
+    best, places = f"{alignment.best:.0f}", abs(alignment.shift)
+    s = "s" if places > 1 else ""
+    if alignment.reversed and not places:
+        return f"{beside}, but do in reverse order ({best} deviations)."
+    if alignment.reversed and alignment.shift > 0:
+        return f"{beside}, but do in reverse order, {places} place{s} earlier ({best} deviations)."
+    if alignment.reversed:
+        return f"{beside}, but do in reverse order, {places} place{s} later ({best} deviations)."
+    if alignment.shift > 0:
+        return f"{beside}, but do on those {places} place{s} earlier ({best} deviations)."
+    return f"{beside}, but do on those {places} place{s} later ({best} deviations)."
 
 
 def shift_targets(setup: Setup) -> Setup:

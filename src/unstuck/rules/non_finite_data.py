@@ -60,18 +60,17 @@ def judge(found: NonFinite) -> Verdict:
     sentence = f"{worst.rows} of {worst.looked_at} {worst.split} samples hold {worst.part} that are NaN or infinite"
     if not found.reaches_loss:
         return Verdict(Outcome.ABSENT, f"{sentence}, but their loss is finite: the program masks them.", evidence)
-    return Verdict(Outcome.PRESENT, f"{sentence}: {_where(worst)}.", evidence, where)
+    return Verdict(Outcome.PRESENT, f"{sentence}. The first are in {_where(worst)}.", evidence, where)
 
 
 def _where(gaps: Gaps) -> str:
-    rows = _listed("row", gaps.first_rows, gaps.rows)
-    columns = "" if len(gaps.columns) < 1 else f", {_listed('column', gaps.columns, len(gaps.columns))}"
-    return f"{gaps.split} {gaps.part}, {rows}{columns}"
-
-
-def _listed(what: str, numbers: tuple[int, ...], count: int) -> str:
-    more = ", …" if count > len(numbers) else ""
-    return f"{what}{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}{more}"
+    """Such as "validation inputs, rows 3, 4, …, columns 1"."""
+    rows = ", ".join(map(str, gaps.first_rows)) + ", …" * (gaps.rows > len(gaps.first_rows))
+    columns, is_one = ", ".join(map(str, gaps.columns)), len(gaps.first_rows) == 1
+    if not columns:
+        return f"{gaps.split} {gaps.part}, row{'' if is_one else 's'} {rows}"
+    s = "" if len(gaps.columns) == 1 else "s"
+    return f"{gaps.split} {gaps.part}, row{'' if is_one else 's'} {rows}, column{s} {columns}"
 
 
 def lose_values(setup: Setup) -> Setup:

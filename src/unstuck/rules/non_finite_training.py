@@ -64,12 +64,7 @@ OVERFLOWING: Final = Threshold(
 
 HALF: Final = frozenset({"float16", "bfloat16"})
 
-STAGES: Final = {
-    "forward": "in the forward pass",
-    "loss": "in the loss",
-    "backward": "in the backward pass",
-    "optimizer": "in the step of the optimizer",
-}
+STAGES: Final = ("forward", "loss", "backward", "optimizer")
 
 
 def judge(failure: NumericalFailure) -> Verdict:
@@ -101,9 +96,14 @@ def judge(failure: NumericalFailure) -> Verdict:
 
 def _where(failure: NumericalFailure) -> str:
     """Such as "the derivative of sqrt in the backward pass (module encoder.0, model.py:31)"."""
-    what = f"the derivative of {failure.operation}" if failure.stage == "backward" else failure.operation
+    operation = {
+        "forward": f"{failure.operation} in the forward pass",
+        "loss": f"{failure.operation} in the loss",
+        "backward": f"the derivative of {failure.operation} in the backward pass",
+        "optimizer": f"{failure.operation} in the step of the optimizer",
+    }[failure.stage]
     detail = ", ".join(part for part in (f"module {failure.module}" if failure.module else "", failure.place) if part)
-    return f"{what} {STAGES[failure.stage]}{f' ({detail})' if detail else ''}"
+    return f"{operation} ({detail})" if detail else operation
 
 
 class PowerUnit(nn.Module):

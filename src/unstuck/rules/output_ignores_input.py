@@ -68,9 +68,13 @@ def judge(influence: InputInfluence) -> Verdict:
         return Verdict(Outcome.ABSENT, sentence, evidence)
     if not (influence.at_end <= SAME.value and influence.at_start <= SAME.value and influence.inputs > SAME.value):
         return Verdict(Outcome.UNDECIDED, "The inputs differ no more than the outputs, or are no numbers.", evidence)
-    place = f" {'in' if influence.inside else 'on the way to'} `{influence.module}` ({influence.kind})"
-    where = place if influence.module else " behind the last layer"
-    sentence = f"The outputs are the same for all samples, untrained and trained; the inputs get lost{where}."
+    found = "The outputs are the same for all samples, untrained and trained"
+    if not influence.module:
+        sentence = f"{found}; the inputs get lost behind the last layer."
+    elif influence.inside:
+        sentence = f"{found}; the inputs get lost in `{influence.module}` ({influence.kind})."
+    else:
+        sentence = f"{found}; the inputs get lost on the way to `{influence.module}` ({influence.kind})."
     return Verdict(Outcome.PRESENT, sentence, evidence, (influence.module,) if influence.module else (), certain=True)
 
 

@@ -47,6 +47,7 @@ from torch import nn
 
 from unstuck import patients
 from unstuck.edits.noise import add_gradient_noise
+from unstuck.languages import marked
 from unstuck.measure.comparison import LARGE, Comparison
 from unstuck.measure.curvature import Kind
 from unstuck.measure.curvature.at_end import EndPoint
@@ -64,6 +65,14 @@ from unstuck.setup.randomness import isolated
 
 MOMENTUM: Final = 0.9
 SHARE_OF_BATCH: Final = 8
+
+
+NAMES: Final = {
+    Kind.MINIMUM: marked("a minimum"),
+    Kind.FLAT: "a plateau without curvature",
+    Kind.NOT_CRITICAL: "no critical point",
+    Kind.UNDECIDED: "a point of a kind that cannot be told",
+}
 
 
 def judge(comparison: Comparison, end: EndPoint | Unmeasured) -> Verdict:
@@ -92,7 +101,7 @@ def judge(comparison: Comparison, end: EndPoint | Unmeasured) -> Verdict:
         return Verdict(Outcome.UNDECIDED, "It cannot be told what kind of point the run ended at.", evidence)
     if end.kind is not Kind.SADDLE:
         sentence = (
-            f"The run ended at {_named(end.kind)}: the gradient is {point.steepness:.1%} of that at a sound start, the "
+            f"The run ended at {NAMES[end.kind]}: the gradient is {point.steepness:.1%} of that at a sound start, the "
             f"smallest eigenvalue {point.smallest:.2g} ± {point.smallest_error:.1g}."
         )
         return Verdict(Outcome.ABSENT, sentence, evidence)
@@ -106,14 +115,6 @@ def judge(comparison: Comparison, end: EndPoint | Unmeasured) -> Verdict:
         gone = end.continuation
         sentence += f" {gone.steps} steps on it is at {gone.escaped:.3g}, and without the step at {gone.stayed:.3g}."
     return Verdict(Outcome.PRESENT, sentence, (*evidence, bend))
-
-
-def _named(kind: Kind) -> str:
-    return {
-        Kind.MINIMUM: "a minimum",
-        Kind.FLAT: "a plateau without curvature",
-        Kind.NOT_CRITICAL: "no critical point",
-    }.get(kind, f"a point that is {kind.value}")
 
 
 def start_at_saddle(setup: Setup) -> Setup:

@@ -63,11 +63,13 @@ def judge(mixing: SampleMixing) -> Verdict:
     if mixing.batch_norm:
         sentence = f"The samples are mixed by `{mixing.module}`, which normalises by the batch on purpose."
         return Verdict(Outcome.ABSENT, sentence, evidence)
-    named = f"`{mixing.module}` ({mixing.kind})"
-    where = f"in {named}" if mixing.inside else f"on the way to {named}" if mixing.module else "behind the last layer"
-    sentence = (
-        f"Replacing one sample changes the others' outputs, by {mixing.mixing:.0%} of all change; it begins {where}."
-    )
+    found = f"Replacing one sample changes the others' outputs, by {mixing.mixing:.0%} of all change"
+    if not mixing.module:
+        sentence = f"{found}; it begins behind the last layer."
+    elif mixing.inside:
+        sentence = f"{found}; it begins in the layer `{mixing.module}` ({mixing.kind})."
+    else:
+        sentence = f"{found}; it begins on the way to `{mixing.module}` ({mixing.kind})."
     return Verdict(Outcome.PRESENT, sentence, evidence, (mixing.module,) if mixing.module else ())
 
 

@@ -92,8 +92,10 @@ def judge(start: DepthProfile, end: TrainedDepth | Unmeasured) -> Verdict:
         sentence = f"Units respond at the start; whether they still do could not be told: {end.reason.rstrip('.')}."
         return Verdict(Outcome.UNDECIDED, sentence, evidence)
     highest = max([state.saturated for state in end.activations], default=0.0)
-    share = "None" if not highest > 0.0 else f"At most {highest:.0%}"
-    return Verdict(Outcome.ABSENT, f"{share} of a layer's units are flat on most samples after training.", evidence)
+    sentence = "No unit of any layer is flat on most samples after training."
+    if highest > 0.0:
+        sentence = f"At most {highest:.0%} of a layer's units are flat on most samples after training."
+    return Verdict(Outcome.ABSENT, sentence, evidence)
 
 
 def push_flat(setup: Setup) -> Setup:

@@ -85,9 +85,9 @@ def judge(first: FirstSteps, schedule: RateSchedule) -> Verdict:
         return Verdict(Outcome.UNDECIDED, sentence, tuple(evidence))
     sentence = "The first steps clear, add up, and use the gradients in the right order."
     if schedule.exists:
-        sentence = f"{sentence[:-1]}, and the rate is spent at {schedule.spent:.0%} of the batches."
+        sentence += f" The rate is spent at {schedule.spent:.0%} of the batches."
     if schedule.ahead:
-        sentence = f"{sentence[:-1]}; the schedule is stepped ahead of the optimizer, which shifts it by one step."
+        sentence += " The schedule is stepped ahead of the optimizer, which shifts it by one step."
     return Verdict(Outcome.ABSENT, sentence, tuple(evidence))
 
 
@@ -116,10 +116,9 @@ def _schedule(schedule: RateSchedule) -> tuple[bool, str, tuple[str, ...]]:
         return False, "", ()
     if not schedule.spent >= SPENT.value > schedule.spent_by_epoch:
         return False, "", ()
-    share = f"{schedule.spent_by_epoch:.0%}" if schedule.spent_by_epoch else "none"
     sentence = (
         f"The schedule is stepped for every batch: {schedule.spent:.0%} of them come at a hundredth of the rate or "
-        f"less, against {share} were it stepped once an epoch."
+        f"less, against {schedule.spent_by_epoch:.0%} were it stepped once an epoch."
     )
     return True, sentence, (schedule.line,)
 

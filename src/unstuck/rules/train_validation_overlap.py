@@ -67,8 +67,11 @@ def judge(overlap: Overlap) -> Verdict:
         for (beyond, _), copies in sorted(found, key=lambda pair: -pair[0][0])
     )
     (beyond, sure), worst = max(found, key=lambda pair: (pair[0][1], pair[0][0]))
-    own = f"{_share(overlap.own.near, overlap.own.compared)} of the training samples are copies of each other"
-    sentence = f"{_counted(worst)}, and {own}."
+    sentence = (
+        f"Of the {worst.split} samples {_share(worst.near, worst.compared)} are exact or near copies of training "
+        f"samples, and {_share(overlap.own.near, overlap.own.compared)} of the training samples are copies of each "
+        "other."
+    )
     if not (sure and beyond >= MATTERS.value):
         return Verdict(Outcome.ABSENT, sentence, evidence)
     rows = f"{worst.split} rows {', '.join(map(str, worst.first_rows))}"
@@ -92,12 +95,7 @@ def _beyond(copies: Copies, own: Copies) -> tuple[float, bool]:
 
 
 def _share(count: int, of: int) -> str:
-    return "none" if count < 1 or of < 1 else f"{min(1.0, count / of):.1%}"
-
-
-def _counted(copies: Copies) -> str:
-    near = _share(copies.near, copies.compared)
-    return f"Of the {copies.split} samples {near} are exact or near copies of training samples"
+    return "0%" if count < 1 or of < 1 else f"{min(1.0, count / of):.1%}"
 
 
 def copy_into_held_out(setup: Setup) -> Setup:
