@@ -25,6 +25,7 @@ from unstuck.finding import (
     Trial,
     Verdict,
 )
+from unstuck.languages import current, use
 from unstuck.quantity import Interval, Quantity, Threshold
 
 SCHEMA_VERSION: Final = 1
@@ -207,18 +208,20 @@ class Report:
 
         return framed(self)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, language: str | None = None) -> None:
         """Write the report; the ending of `path` chooses the form.
 
         Args:
             path: Ends in ".html", ".json", ".txt", ".md" (for pull requests), ".sarif" or ".xml" (JUnit).
+            language: Of what people read, "en" or "zh"; None for the one in use. What machines read is English.
 
         Raises:
-            ValueError: If the ending is another one.
+            ValueError: If the ending is another one, or there is no such language.
         """
         from unstuck.render import save
 
-        save(self, Path(path))
+        with use(current() if language is None else language):
+            save(self, Path(path))
 
 
 __all__ = [

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +122,14 @@ def test_english_is_left_alone() -> None:
     page = to_html(samples.sick())
     assert '<html lang="en">' in page and "⟦" not in page
     assert json.loads(re.findall(r'id="words">(.*?)</script>', page)[0]) == {}
+
+
+def test_a_report_is_saved_in_the_language_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translating, "messages_of", lambda _: in_brackets())
+    samples.sick().save(tmp_path / "a.txt", language="zh")
+    samples.sick().save(tmp_path / "b.txt")
+    assert "⟦What to change⟧" in (tmp_path / "a.txt").read_text(encoding="utf-8")
+    assert "⟦" not in (tmp_path / "b.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("speak")
