@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from unstuck.languages import translated
 from unstuck.render.cause import OUTCOME_WORDS, gained
 from unstuck.render.figures import against, amount, duration, number
 from unstuck.render.guide import BRANCH_SENTENCE
@@ -58,11 +59,11 @@ def fenced(rows: Sequence[str], language: str = "") -> list[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    return [f"| {' | '.join(map(translated, row))} |" for row in (head, ["---"] * len(head), *rows)]
 
 
 def _folded(summary: str, body: Sequence[str]) -> list[str]:
-    return ["", "<details>", f"<summary>{summary}</summary>", "", *body, "", "</details>"] if body else []
+    return ["", "<details>", f"<summary>{translated(summary)}</summary>", "", *body, "", "</details>"] if body else []
 
 
 def _number(evidence: Evidence) -> list[str]:
@@ -77,8 +78,8 @@ def _proof(trial: Trial) -> list[str]:
         ["as given", *(number(value, 4) for value in trial.before)],
         ["with the remedy", *(number(value, 4) for value in trial.after)],
     ]
-    facts = f"The trial, {duration(trial.seconds)}, lower is better:"
-    words = f"The remedy {escaped(gained(trial))}: {OUTCOME_WORDS[trial.outcome][0]}."
+    facts = translated(f"The trial, {duration(trial.seconds)}, lower is better:")
+    words = escaped(f"The remedy {gained(trial)}: {OUTCOME_WORDS[trial.outcome][0]}.")
     return ["", facts, "", *_table(heads, rows), "", words] if trial.seeds else ["", words]
 
 
@@ -92,19 +93,19 @@ def change_of(cause: Finding) -> list[str]:
             rows += [f"- {field} = {clean(change.before, 200)}", f"+ {field} = {clean(change.after, 200)}"]
         lines += ["", *fenced(rows, "diff")]
     freely = HOW_FREELY[cause.applies] if cause.status is Status.CONFIRMED else UNPROVEN
-    return [*lines, "", freely] if lines else []
+    return [*lines, "", translated(freely)] if lines else []
 
 
 def _cause(report: Report) -> list[str]:
     cause = report.cause
     if cause is None:
         return []
-    name = f"**{escaped(cause.rule.code, 12)} {escaped(cause.rule.name, 80)}** ({cause.status.value})"
+    name = f"**{escaped(cause.rule.code, 12)} {escaped(cause.rule.name, 80)}** ({translated(cause.status.value)})"
     lines = ["", f"{name}: {escaped(cause.verdict.sentence)}"]
     if cause.evidence:
         lines += ["", *_table(["measured", "value", "limit"], [_number(each) for each in cause.evidence[:6]])]
     if cause.verdict.where:
-        lines += ["", "Where: " + ", ".join(escaped(place, 80) for place in cause.verdict.where[:6])]
+        lines += ["", translated("Where: ") + ", ".join(escaped(place, 80) for place in cause.verdict.where[:6])]
     lines += change_of(cause)
     return lines if cause.trial is None else lines + _proof(cause.trial)
 
@@ -116,14 +117,14 @@ def _guide(report: Report) -> list[str]:
     ]
     if not rows:
         return []
-    end = f"It ends at: {BRANCH_SENTENCE[report.branch_taken]}."
+    end = translated(f"It ends at: {BRANCH_SENTENCE[report.branch_taken]}.")
     return [*_table(["question", "answer", "measured", "value", "limit"], rows), "", end]
 
 
 def _listed(findings: Sequence[Finding], sentence: bool) -> list[str]:
     return [
         f"- {escaped(finding.rule.code, 12)} {escaped(finding.rule.name, 80)}"
-        f"{'' if not sentence else f' ({finding.status.value})'}: "
+        f"{'' if not sentence else f' ({translated(finding.status.value)})'}: "
         f"{escaped(finding.verdict.sentence if sentence else why_not(finding), 320)}"
         for finding in findings
     ]
@@ -141,7 +142,7 @@ def to_markdown(report: Report) -> str:
     well = report.branch_taken is Branch.HEALTHY and not report.findings and report.complete
     lines = [f"### {'✓' if well else '✗' if report.findings else '?'} {escaped(report.sentence)}"]
     if not report.complete:
-        lines += ["", "Cut short; the rest was not examined."]
+        lines += ["", translated("Cut short; the rest was not examined.")]
     if report.error and report.error != report.sentence:
         lines += ["", escaped(report.error)]
     lines += _cause(report)
@@ -154,9 +155,12 @@ def to_markdown(report: Report) -> str:
     versions = ", ".join(
         f"{escaped(name, 40)} {escaped(value, 40)}" for name, value in report.provenance.versions.items()
     )
+    cost = report.cost
     took = [
-        f"{duration(report.cost.seconds)} of {duration(report.cost.budget)} allowed, {report.cost.trainings} trainings;"
-        f" seed {report.provenance.seed}; {versions}"
+        translated(
+            f"{duration(cost.seconds)} of {duration(cost.budget)} allowed, {cost.trainings} trainings; seed"
+            f" {report.provenance.seed}; {versions}"
+        )
     ]
     if report.provenance.command.strip():
         took += ["", *fenced([clean(report.provenance.command)])]
