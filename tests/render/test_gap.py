@@ -55,6 +55,11 @@ def test_the_table_fits_the_page_and_says_what_each_step_is() -> None:
     ]
 
 
+def test_the_table_fits_a_narrow_page() -> None:
+    rows = [bare(row) for row in gap_lines(shown(), 60)]
+    assert rows and max(map(len, rows)) <= 60
+
+
 def test_nothing_is_shown_where_nothing_was_split() -> None:
     assert gap_lines(shown(None), 80) == [] and bars(shown(None)) == ()
 

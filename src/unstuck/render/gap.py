@@ -58,9 +58,10 @@ def gap_lines(report: Report, width: int, indent: str = "  ") -> list[Line]:
     found = report.chart.get(NAME, {})
     if not found.get("steps"):
         return []
-    lines = [_row("", "loss", "error", "samples", indent, "dim")]
+    column = min(NUMBER, (width - len(indent) - FIRST) // 3)
+    lines = [_row("", "loss", "error", "samples", indent, column, "dim")]
     lines += [
-        _row(part["name"], _shown(part["loss"]), _shown(part["error"]), str(part["samples"]), indent)
+        _row(part["name"], _shown(part["loss"]), _shown(part["error"]), str(part["samples"]), indent, column)
         for part in found["parts"]
     ]
     largest = max((abs(bar.value) for bar in bars(report)), default=0.0)
@@ -88,8 +89,8 @@ def _untold(untold: Sequence[str], width: int, indent: str) -> list[Line]:
     return [row for text in untold for row in wrap([Span(clean(f"Not told: {text}."), "dim")], width, indent)]
 
 
-def _row(name: str, loss: str, error: str, samples: str, indent: str, style: Any = "") -> Line:
-    cells = "".join(f"{text:>{NUMBER}}" for text in (loss, error, samples))
+def _row(name: str, loss: str, error: str, samples: str, indent: str, column: int, style: Any = "") -> Line:
+    cells = "".join(f"{text:>{column}}" for text in (loss, error, samples))
     return line(indent, Span(pad(clean(name), FIRST) + cells, style))
 
 
