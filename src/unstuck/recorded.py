@@ -83,8 +83,7 @@ def report_of(
         verdict = _verdict(rule, examination)
         if rule.code in AFTER_THE_BEST and turned is not None and not _was_driven_up(findings):
             if turned.outcome is Outcome.PRESENT:
-                finding = finding_of(rule, turned, None)
-                findings.append(replace(finding, alternative_to="GEN002" if rule.code == "GEN001" else ""))
+                findings.append(finding_of(rule, turned, None))
             else:
                 clear = turned.outcome is Outcome.ABSENT
                 unchecked.append(Unchecked(subject, f"{NO_SIGN}: {turned.sentence}" if clear else turned.sentence))

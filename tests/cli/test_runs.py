@@ -79,7 +79,6 @@ def test_a_validation_loss_that_turns_is_suspected_of_overfitting(tmp_path: Path
     with open_record(path) as record:
         report = judge_record(record)
     assert "validation loss is lowest" in report.findings[0].verdict.sentence
-    assert report.findings[1].alternative_to == "GEN002"
     well = validated(tmp_path, "well", [loss + 0.3 for loss in course], falling(400))
     assert codes(well) == []
     with open_record(well) as record:
