@@ -25,8 +25,6 @@ from tests.capture.forked import Told, alone, in_fork, observed
 
 PAGE = Path(__file__).parents[1] / "docs" / "scripts.md"
 KEPT = Path(__file__).parents[1] / "build" / "scripts.json"
-NOT_EXAMINED = ("dqn", "gan", "keras_digits")
-"""Scripts that no single set-up stands for: a loop that makes its own data, two optimizers, an optimizer of Keras'."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Result:
         harm: Share of the healthy script's span that the fault loses.
         seconds: The diagnosis took.
         sentence: The report's first.
+        budget: Seconds that the diagnosis might take.
     """
 
     name: str
@@ -56,6 +55,7 @@ class Result:
     harm: float
     seconds: float
     sentence: str
+    budget: float = 90.0
 
     @property
     def is_right(self) -> bool:
@@ -112,6 +112,7 @@ def examine(script: str, fault: Fault | None, budget: float) -> Result:
         hurt,
         told.seconds,
         told.sentence,
+        budget,
     )
 
 
@@ -119,10 +120,11 @@ def load() -> dict[str, Result]:
     """Results that were kept."""
     if not KEPT.exists():
         return {}
-    values: list[dict[str, Any]] = json.loads(KEPT.read_text())
-    for value in values:
-        value.update({key: tuple(part) for key, part in value.items() if isinstance(part, list)})
-    return {value["name"]: Result(**value) for value in values}
+    found = {}
+    for each in json.loads(KEPT.read_text()):
+        values: dict[str, Any] = {key: tuple(part) if isinstance(part, list) else part for key, part in each.items()}
+        found[each["name"]] = Result(**values)
+    return found
 
 
 def keep(results: dict[str, Result]) -> None:
@@ -145,13 +147,15 @@ def _row(result: Result) -> str:
     )
 
 
-def page(results: dict[str, Result], budget: float) -> str:
+def page(results: dict[str, Result]) -> str:
     """docs/scripts.md."""
     healthy = [each for each in results.values() if not each.wanted]
     sick = [each for each in results.values() if each.wanted]
     harmful = [each for each in sick if not each.harm < HARMFUL]
     seconds = sorted(each.seconds for each in results.values() if each.recovered)
     examined = [each for each in healthy if each.recovered]
+    budgets = sorted({each.budget for each in results.values()})
+    budget = f"{budgets[0]:g}" if len(budgets) == 1 else f"{budgets[0]:g} to {budgets[-1]:g}"
     middle = seconds[len(seconds) // 2] if seconds else math.nan
     return "\n".join(
         [
@@ -164,7 +168,7 @@ def page(results: dict[str, Result], budget: float) -> str:
             "right to name, written down before any was examined. Recovered: a set-up came of it whose first loss,",
             "computed again, is the script's. Harm: how much worse the set-up does than the healthy script's, as a",
             f"share of the span from the best constant; what does less than {HARMFUL:g} counts for nothing. Right: the",
-            f"report names the mistake first. Each diagnosis had {budget:g} seconds on two cores that others used too.",
+            f"report names the mistake first. Each diagnosis had {budget} seconds on two cores that others used too.",
             "",
             "| figure | |",
             "|---|---|",
@@ -217,7 +221,7 @@ def main() -> None:
     order = {name: place for place, name in enumerate([each.name for each in FAULTS] + [job[0] for job in jobs])}
     if options.write:
         kept = dict(sorted(load().items(), key=lambda each: order.get(each[0], -1)))
-        PAGE.write_text(page({name: each for name, each in kept.items() if name in order}, options.budget))
+        PAGE.write_text(page({name: each for name, each in kept.items() if name in order}))
 
 
 if __name__ == "__main__":

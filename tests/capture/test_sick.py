@@ -47,6 +47,8 @@ def test_windows_of_one_series_are_no_rows_of_a_sample(tmp_path: Path) -> None:
     """In tiny_gpt a window is as long as the batch is large."""
     told = observed(Path(__file__).parents[1] / "scripts" / "tiny_gpt.py", steps=5)
     assert told.parts["train"].startswith("80 samples")
+    assert told.parts["loss"] == "cross_entropy"
+    assert "the loss inside the model is cross_entropy, told by its value" in told.notes
 
 
 def test_rows_that_follow_each_other_are_in_order(tmp_path: Path) -> None:

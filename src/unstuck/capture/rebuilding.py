@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
+from unstuck.capture.inner_loss import SAME_LOSS, with_loss_outside
 from unstuck.capture.observer import Observer
 from unstuck.capture.reading import Step, read
 from unstuck.capture.recorded_step import RecordedStep
@@ -26,9 +28,6 @@ from unstuck.errors import UnstuckError
 from unstuck.setup import Setup
 from unstuck.setup.data import Data
 from unstuck.setup.randomness import isolated
-
-SAME_LOSS: Final = 1e-4
-"""Relative difference below which a loss that was computed again is the one that was seen (float32, sums reordered)."""
 
 
 def recover(observer: Observer, finished: bool) -> Recovered:
@@ -173,8 +172,13 @@ class _Rebuilding:
         streamed = not any(origin.feed for origin in step.origins.values())
         if not streamed and not is_by_sample(step):
             step = read(pattern, model, memo, repeats=repeats, in_training_mode=mode, raw=True)
-        self.step = step
         places = dict(zip(pattern.entries, first.slice.entries.values(), strict=True))
+        if step.loss is None and self.trainer.model_copy is not None:
+            own = copy.deepcopy(self.trainer.model_copy).train(first.training)
+            step = with_loss_outside(step, own, places, first.loss / step.scale, first.random)
+            if step.loss is not None:
+                self.notes.append(f"the loss inside the model is {step.loss.__name__}, told by its value")
+        self.step = step
         self.first_seen = {each: places[each] for each in (*step.inputs, *step.targets) if each in places}
         train, feed = training_data(step, self.trainer.sampled, pattern, self.notes)
         recorded = self._recorded_step(step, repeats)
