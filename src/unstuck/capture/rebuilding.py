@@ -56,7 +56,7 @@ def recover(observer: Observer, finished: bool) -> Recovered:
 
 def _no_step(observer: Observer) -> str:
     """Why there is nothing to examine."""
-    if "keras" in sys.modules and observer.losses:
+    if "keras" in sys.modules:
         return (
             "Keras' own optimizer took the steps, which torch does not show; `unstuck.hint(model=..., optimizer=..., "
             "loss=..., train=...)` with their like in torch tells what to examine"
