@@ -4,7 +4,6 @@ import torch
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
-    load_digits,
     load_iris,
     load_wine,
     make_circles,
@@ -102,9 +101,8 @@ def diabetes_batch_norm() -> Setup:
 
 def digits_batch_norm() -> Setup:
     """Digits through two batch-norms."""
-    inputs, labels = load_digits(return_X_y=True)
     return set_up(
-        _table(inputs / 16.0, labels),
+        data.digits(),
         lambda: batch_norm_perceptron(64, 48, 48, 10),
         nn.CrossEntropyLoss(),
         sgd(0.05, 0.9, 1e-3),

@@ -1,19 +1,21 @@
 """The bias–complexity curve."""
 
+import pytest
 from torch import nn
 
 from unstuck import patients
 from unstuck.examine import Examination
-from unstuck.measure.capacity_curve import Capacity, CapacityCurve
-from unstuck.measure.preparation import Allowance
-from unstuck.measure.protocol import Unmeasured
+from unstuck.measure.capacity_curve import Capacity, CapacityCurve, capacity_curve
+from unstuck.measure.preparation import Allowance, Prepared, Trained
+from unstuck.measure.protocol import NotMeasurable, Unmeasured
 
 
 def test_a_model_that_is_too_small_falls_with_its_width() -> None:
     examination = Examination(patients.shells(lambda: patients.perceptron(4, 8, 3), epochs=8))
     examination.put(Allowance(60.0))
-    found = examination.get(CapacityCurve)
-    assert isinstance(found, CapacityCurve), found
+    prepared, trained = examination.get(Prepared), examination.get(Trained)
+    assert isinstance(prepared, Prepared) and isinstance(trained, Trained)
+    found = capacity_curve(prepared, trained.run.model, 60.0)
     assert [point.factor for point in found.points] == [0.125, 0.25, 0.5, 1.0, 2.0, 4.0]
     assert [point.parameters for point in found.points] == [4 * w + w + 3 * w + 3 for w in (1, 2, 4, 8, 16, 32)]
     narrow, wide = found.points[0], found.points[-1]
@@ -24,7 +26,17 @@ def test_a_model_that_is_too_small_falls_with_its_width() -> None:
 def test_a_model_without_hidden_layers_has_no_curve() -> None:
     examination = Examination(patients.classification(lambda: nn.Linear(4, 3), epochs=1))
     examination.put(Allowance(60.0))
-    assert isinstance(examination.get(CapacityCurve), Unmeasured)
+    prepared, trained = examination.get(Prepared), examination.get(Trained)
+    assert isinstance(prepared, Prepared) and isinstance(trained, Trained)
+    with pytest.raises(NotMeasurable, match="no hidden layer"):
+        capacity_curve(prepared, trained.run.model, 60.0)
+
+
+def test_it_is_taken_only_where_there_is_a_gap() -> None:
+    examination = Examination(patients.shells(epochs=8))
+    examination.put(Allowance(60.0))
+    found = examination.get(CapacityCurve)
+    assert isinstance(found, Unmeasured) and "no gap" in found.reason
 
 
 def test_the_smallest_that_is_as_good_lies_within_one_standard_error() -> None:

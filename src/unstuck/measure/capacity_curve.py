@@ -15,6 +15,8 @@ from unstuck.edits.widening import thinned, widened
 from unstuck.errors import UnstuckError
 from unstuck.loop import fit
 from unstuck.loop.evaluate import evaluate
+from unstuck.measure.comparison import LARGE, Comparison
+from unstuck.measure.gap import gap
 from unstuck.measure.preparation import Allowance, Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Setup
@@ -74,39 +76,61 @@ class CapacityCurve:
         return next(point for point in self.points if point.held_out <= best.held_out + spread)
 
     @classmethod
-    def measure(cls, prepared: Prepared, trained: Trained, allowance: Allowance) -> CapacityCurve:
-        """Train the narrower and the wider networks.
+    def measure(
+        cls, prepared: Prepared, trained: Trained, allowance: Allowance, comparison: Comparison
+    ) -> CapacityCurve:
+        """Train the narrower and the wider networks, where a gap leaves another width something to close.
 
         Args:
             prepared: The set-up.
             trained: The run as given.
             allowance: How long all runs together may take.
+            comparison: Tells whether there is a gap.
 
         Returns:
             The curve.
 
         Raises:
-            NotMeasurable: If no hidden layer is free to change, there is no loss, or time is too short.
+            NotMeasurable: If there is no gap, no hidden layer is free to change, no loss, or too little time.
         """
-        setup = prepared.setup
-        if setup.loss is None:
-            raise NotMeasurable("the loss is inside train_step; give `loss` as well")
-        begun = time.monotonic()
-        found = [_point(prepared, setup, 1.0, trained.run.model)]
-        for factor in sorted(FACTORS, key=lambda factor: abs(math.log(factor))):
-            left = allowance.run_seconds - (time.monotonic() - begun)
-            if left <= 0.0:
-                break
-            try:
-                changed = _resized(factor)(setup)
-                run = fit(changed, seconds=left, validate=False)
-            except UnstuckError:
-                continue  # a layer of one unit cannot be halved; another factor may fit
-            if run.record.stopped != "time":
-                found.append(_point(prepared, changed, factor, run.model))
-        if len(found) < 2:
-            raise NotMeasurable("no hidden layer is free to be narrower or wider, or the time was too short")
-        return cls(tuple(sorted(found, key=lambda point: point.factor)))
+        if comparison.training_is_large or not gap(comparison, "held_out", "training").value >= LARGE.value:
+            raise NotMeasurable("there is no gap to held-out samples that another width would close")
+        return capacity_curve(prepared, trained.run.model, allowance.run_seconds)
+
+
+def capacity_curve(prepared: Prepared, model: nn.Module, seconds: float) -> CapacityCurve:
+    """Measure the curve.
+
+    Args:
+        prepared: The set-up.
+        model: As the run as given has left it.
+        seconds: How long all runs together may take.
+
+    Returns:
+        The curve.
+
+    Raises:
+        NotMeasurable: If no hidden layer is free to change, there is no loss, or time is too short.
+    """
+    setup = prepared.setup
+    if setup.loss is None:
+        raise NotMeasurable("the loss is inside train_step; give `loss` as well")
+    begun = time.monotonic()
+    found = [_point(prepared, setup, 1.0, model)]
+    for factor in sorted(FACTORS, key=lambda factor: abs(math.log(factor))):
+        left = seconds - (time.monotonic() - begun)
+        if left <= 0.0:
+            break
+        try:
+            changed = _resized(factor)(setup)
+            run = fit(changed, seconds=left, validate=False)
+        except UnstuckError:
+            continue  # a layer of one unit cannot be halved; another factor may fit
+        if run.record.stopped != "time":
+            found.append(_point(prepared, changed, factor, run.model))
+    if len(found) < 2:
+        raise NotMeasurable("no hidden layer is free to be narrower or wider, or the time was too short")
+    return CapacityCurve(tuple(sorted(found, key=lambda point: point.factor)))
 
 
 def _resized(factor: float) -> Callable[[Setup], Setup]:

@@ -13,8 +13,9 @@ what the samples do not show.
 The same set-up is trained on an eighth, a quarter and a half of the training samples, three random subsets each, for as
 many steps as the run as given; of each run the lowest held-out loss over its epochs counts, so that too long a run is
 not taken for too few samples. A power law, L(n) = a + b · n^−c, is drawn through these and the run as given, and
-followed to two, four and ten times the samples, with an interval from how far the runs stray from it. It is asked last,
-where nothing else was proven: where regularisation closes the gap, that is overfitting.
+followed to two, four and ten times the samples, with an interval from how far the runs stray from it. Beside it stands
+the bias–complexity curve: what hidden layers an eighth to four times as wide reach on the same samples. It is asked
+last, where nothing else was proven: where regularisation closes the gap, that is overfitting.
 
 ## Remedy
 Collect more samples; the report says how many for how much. Where that cannot be done: augmentation that keeps the
@@ -27,6 +28,7 @@ in what was not measured. Extrapolating to ten times the samples is a guess, as 
 ## References
 C. Cortes et al., "Learning curves: asymptotic values and rate of convergence", 1993.
 J. Hestness et al., "Deep learning scaling is predictable, empirically", 2017.
+S. Geman, E. Bienenstock, R. Doursat, "Neural networks and the bias/variance dilemma", 1992.
 T. Viering, M. Loog, "The shape of learning curves: a review", 2021.
 """
 
@@ -39,6 +41,7 @@ from typing import Final
 from unstuck import patients
 from unstuck.edits.samples import fewer_samples
 from unstuck.edits.schedule import paced
+from unstuck.measure.capacity_curve import CapacityCurve
 from unstuck.measure.comparison import LARGE, Comparison
 from unstuck.measure.gap import gap
 from unstuck.measure.protocol import Unmeasured
@@ -61,7 +64,7 @@ KEPT: Final = 0.08
 FEWEST: Final = 24
 
 
-def judge(comparison: Comparison, curve: SampleCurve | Unmeasured) -> Verdict:
+def judge(comparison: Comparison, curve: SampleCurve | Unmeasured, capacity: CapacityCurve | Unmeasured) -> Verdict:
     """Conclude where the gap is large and twice the samples would close a part of it that matters."""
     found = gap(comparison, "held_out", "training")
     distance = Evidence(found, LARGE)
@@ -81,7 +84,7 @@ def judge(comparison: Comparison, curve: SampleCurve | Unmeasured) -> Verdict:
         Evidence(Quantity(f"held-out loss expected of {each.samples} samples", each.loss, "", each.low, each.high))
         for each in curve.extrapolations
     )
-    evidence = (steep, distance, *further)
+    evidence = (steep, distance, *further, *_widths(capacity))
     told = f"{present} samples; twice as many would lower the held-out loss by {gain:.0%} of the span"
     if not gain >= STEEP.value:
         return Verdict(Outcome.ABSENT, f"The curve has levelled off at {told}.", evidence)
@@ -89,6 +92,23 @@ def judge(comparison: Comparison, curve: SampleCurve | Unmeasured) -> Verdict:
         sentence = f"The curve may still fall at {told}, or by {max(0.0, low):.0%} only."
         return Verdict(Outcome.UNDECIDED, sentence, evidence)
     return Verdict(Outcome.PRESENT, f"The curve still falls steeply at {told}{_wanted(curve)}.", evidence)
+
+
+def _widths(capacity: CapacityCurve | Unmeasured) -> tuple[Evidence, ...]:
+    """The bias–complexity curve: what other widths of the hidden layers reach on held-out samples."""
+    points = () if isinstance(capacity, Unmeasured) else capacity.points
+    return tuple(
+        Evidence(
+            Quantity(
+                f"held-out loss of hidden layers {point.factor:g} times as wide (training loss {point.training:.3g})",
+                point.held_out,
+                "",
+                point.held_out - 2.0 * point.standard_error,
+                point.held_out + 2.0 * point.standard_error,
+            )
+        )
+        for point in points
+    )
 
 
 def _wanted(curve: SampleCurve) -> str:
