@@ -85,7 +85,6 @@ def test_a_validation_loss_that_turns_is_suspected_of_overfitting(tmp_path: Path
         (unchecked,) = [each for each in judge_record(record).unchecked if each.subject.startswith("GEN001")]
     assert "which does not rule it out" in unchecked.reason
     broken = [2.0] * 50 + [math.nan] * 350
-    assert codes(validated(tmp_path, "broken", turned, broken))[:1] == ["OPT001"]
     assert "GEN001" not in codes(validated(tmp_path, "broken", turned, broken))
 
 
