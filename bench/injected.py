@@ -30,8 +30,10 @@ MOST_BASES = 5
 MORE_BASES = 12
 """The same for the faults of GEN and MIS, which are told apart by data more than by programs."""
 PAIRS = 80
-TAKES_AWAY = ("DAT004", "DAT006", "GEN001", "GEN002", "GEN007")
+TAKES_AWAY = ("DAT004", "DAT006", "GEN001", "GEN002")
 """Rules whose fault takes samples or targets away that no remedy brings back."""
+IS_HARM = ("GEN007",)
+"""Rules whose evidence suffices and says that harm is done: few samples that are enough are no fault."""
 BLURS = ("GEN001",)
 """Those whose fault changes the inputs of every split alike."""
 ALSO_TRUE = {"GEN001": ("GEN002",), "GEN002": ("GEN001",)}
@@ -136,7 +138,7 @@ def _counts(codes: Codes, harm: Harm) -> bool:
     """Whether a patient is sick; a fault that is a property of the data or the program itself need do no harm."""
     if isinstance(harm, str):
         return False
-    return harm >= HARMFUL or all(_rules()[code].evidence_suffices for code in codes)
+    return harm >= HARMFUL or all(_rules()[code].evidence_suffices and code not in IS_HARM for code in codes)
 
 
 @cache
