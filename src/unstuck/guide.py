@@ -72,12 +72,14 @@ def does_larger_go_lower(comparison: Comparison) -> Question:
 
 
 def _closes(comparison: Comparison, kind: str, text: str) -> Question:
-    name = "its shortfall / the largest shortfall"
+    name = "share of the shortfall that it closes"
     best, copy = comparison.best(), comparison.best(kind)
     if best is None or copy is None or best.shortfall <= 0.0:
         return Question(text, Outcome.UNDECIDED, Quantity(name, math.nan), MOST_OF_IT, "it could not be trained")
-    share = copy.shortfall / best.shortfall
-    number = Quantity(name, share, "1", copy.low / best.shortfall, copy.high / best.shortfall)
+    share = comparison.closed_by(kind)
+    number = Quantity(name, share)
+    if best.shortfall <= 1.0:
+        number = Quantity(name, share, "1", copy.low / best.shortfall, copy.high / best.shortfall)
     answer = Outcome.PRESENT if share >= MOST_OF_IT.value else Outcome.ABSENT
     because = f"{copy.name} reaches {copy.training:.3g} on the training data ({copy.scale})"
     return Question(text, answer, number, MOST_OF_IT, because)

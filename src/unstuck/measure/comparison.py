@@ -104,6 +104,35 @@ class Comparison:
         best = self.best()
         return 0.0 if best is None else best.shortfall
 
+    def closed_by(self, kind: str) -> float:
+        """Share of what the run as given falls short of that the best of a kind closes.
+
+        A run above the best constant falls short of everything by all there is, most of all of what hardly comes down
+        from the constant itself. There it is how far each comes down that is compared.
+
+        Args:
+            kind: SAME_MODEL, OTHER_LEARNER or LARGER_MODEL.
+
+        Returns:
+            The share, 1 where nothing else goes as low; NaN where there is none of the kind, or nothing goes lower.
+        """
+        of_kind = [comparator for comparator in self.comparators if comparator.kind == kind]
+        if not of_kind or not self.shortfall > 0.0:
+            return math.nan
+        if self.shortfall <= 1.0:
+            return max(comparator.shortfall for comparator in of_kind) / self.shortfall
+        furthest = {scale: max(map(self._fall, self._on(scale))) for scale in {each.scale for each in of_kind}}
+        shares = [self._fall(each) / furthest[each.scale] for each in of_kind if furthest[each.scale] > 0.0]
+        return max(shares, default=math.nan)
+
+    def _on(self, scale: str) -> list[Comparator]:
+        return [comparator for comparator in self.comparators if comparator.scale == scale]
+
+    def _fall(self, comparator: Comparator) -> float:
+        """How far a comparator comes down from the best constant, on the split where that is less."""
+        training, held_out = (1.0, 1.0) if comparator.scale == "error" else self.constants
+        return min(training - comparator.training, held_out - comparator.held_out)
+
     def shortfall_of(self, scores: Scores, by_loss: bool) -> float:
         """The largest shortfall that another run has against the same comparators.
 
@@ -211,7 +240,9 @@ def _is_beaten(compared: Comparison) -> bool:
     same, other = compared.best(SAME_MODEL), compared.best(OTHER_LEARNER)
     if same is None:
         return True
-    return other is not None and other.shortfall - same.shortfall >= LARGE.value
+    if other is None or compared.shortfall <= 1.0:
+        return other is not None and other.shortfall - same.shortfall >= LARGE.value
+    return compared.closed_by(OTHER_LEARNER) - compared.closed_by(SAME_MODEL) >= LARGE.value
 
 
 def _learners(base: Comparison, references: Callable[[], References]) -> Iterator[Comparator]:

@@ -78,11 +78,11 @@ def judge(narrowest: Narrowest, comparison: Comparison) -> Verdict:
         short = max(0.0, comparison.shortfall)
         sentence = f"{narrow}, which does no harm: {short:.0%} of the span is the largest shortfall."
         return Verdict(Outcome.ABSENT, sentence, (ratio,), where)
-    same, larger = comparison.best(SAME_MODEL), comparison.best(LARGER_MODEL)
-    if same is not None and same.shortfall >= MOST_OF_IT.value * comparison.shortfall:
+    same, larger = comparison.closed_by(SAME_MODEL), comparison.closed_by(LARGER_MODEL)
+    if same >= MOST_OF_IT.value:
         sentence = f"{narrow}, but the same model, robustly trained, closes most of the shortfall."
         return Verdict(Outcome.ABSENT, sentence, (ratio,), where)
-    if larger is not None and same is not None and larger.shortfall <= same.shortfall:
+    if larger <= same:
         return Verdict(Outcome.ABSENT, f"{narrow}, but a wider model goes no lower.", (ratio,), where)
     return Verdict(Outcome.PRESENT, f"{narrow}, and no training of this model closes the shortfall.", (ratio,), where)
 

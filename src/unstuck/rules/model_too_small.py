@@ -43,7 +43,7 @@ from unstuck.edits.deepening import with_blocks
 from unstuck.edits.passes import shapes
 from unstuck.edits.widening import narrowed, widened
 from unstuck.errors import RemedyError
-from unstuck.measure.comparison import LARGE, LARGER_MODEL, SAME_MODEL, Comparator, Comparison
+from unstuck.measure.comparison import LARGE, LARGER_MODEL, MOST_OF_IT, SAME_MODEL, Comparator, Comparison
 from unstuck.measure.comparison import shortfall as missing
 from unstuck.measure.task import Task
 from unstuck.quantity import Quantity, Threshold
@@ -56,9 +56,6 @@ STILL_SHORT: Final = Threshold(
     "share of the span from the best constant to the larger model",
     "twice what counts as a large shortfall, since the copy and the larger model are two trainings",
 )
-
-MOST_OF_IT: Final = 0.5
-"""Share of the shortfall from which the same model explains more than everything else together."""
 
 FACTORS: Final = (2, 4, 8, 16)
 UNITS: Final = (16, 64)
@@ -82,7 +79,7 @@ def judge(comparison: Comparison) -> Verdict:
         return Verdict(Outcome.UNDECIDED, "The same model could not be trained robustly.", (shortfall,))
     copy = _shortfall("shortfall against the same model, robustly trained", same, LARGE)
     if larger is None:
-        if same.shortfall >= MOST_OF_IT * best.shortfall:
+        if comparison.closed_by(SAME_MODEL) >= MOST_OF_IT.value:
             sentence = "The same model, robustly trained, closes most of the shortfall: it is large enough."
             return Verdict(Outcome.ABSENT, sentence, (copy, shortfall))
         sentence = "Other learners go lower than this model can, but no larger version of it could be trained."
