@@ -85,3 +85,25 @@ def test_what_nobody_reads_is_no_message(source: str) -> None:
 def test_our_own_errors_are_read() -> None:
     source = 'raise SetupError("`loss` must return a scalar", f"shape {shape}", "Use .mean().")'
     assert found(source) == ["`loss` must return a scalar", "shape {0}", "Use .mean()."]
+
+
+def test_what_a_hole_between_backticks_chooses_between_is_code() -> None:
+    source = """x = f"all must have the same `{'train' if folds else 'validation'}` samples" """
+    assert found(source) == ["all must have the same `{0}` samples"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'x = "max(datum.from, datum.to)"',
+        'STYLES = {"heading": "bold underline"}',
+        'command = f"unstuck replay {path.name}"',
+        'x = within(report.chart, "History", "record", "rates")',
+    ],
+)
+def test_expressions_styles_and_commands_are_no_messages(source: str) -> None:
+    assert found(source) == []
+
+
+def test_the_names_of_quantities_with_an_interval_are_messages() -> None:
+    assert found('x = Quantity.within("gap", value, interval, "loss")') == ["gap", "loss"]

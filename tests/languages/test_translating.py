@@ -33,7 +33,7 @@ CHINESE = Messages(
         ("The loss fell.", "损失下降了。"),
         ("the loss fell", "损失下降了"),
         ("None of a layer's units are zero on every sample.", "层中没有的单元对所有样本都为零。"),
-        ("At 3.5% of a layer's units are zero on every sample.", "层中At 3.5%的单元对所有样本都为零。"),
+        ("At 3.5% of a layer's units are zero on every sample.", "层中 At 3.5% 的单元对所有样本都为零。"),
         ("3 of 128 units died", "128 个单元中有 3 个死亡"),
         (
             "The learning rate is too high. Proven by trying: the remedy takes the mean squared error from 2.3 to 0.1.",
@@ -86,3 +86,34 @@ def test_what_a_hole_holds_is_never_read_as_a_hole() -> None:
 
 def test_paragraphs_are_joined_from_their_lines() -> None:
     assert paragraphs("one\n  two\n\n\nthree\n") == ["one two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("5 units", "5 个单元"),
+        ("fc1 died", "层 fc1 死亡"),
+        ("the data died", "层数据死亡"),
+        ("(fc1) died", "层(fc1)死亡"),
+        ("33% died", "层 33% 死亡"),
+        ("only fc1", "只有 fc1"),
+        ("only the data", "只有数据"),
+        ("only the data counts", "只有数据算数"),
+        ("only 3 counts", "只有 3 算数"),
+        ("the call of `data`", "调用 `data`"),
+    ],
+)
+def test_a_space_stands_between_chinese_and_latin_and_none_within_chinese(english: str, chinese: str) -> None:
+    messages = Messages(
+        {
+            "{0} units": "{0}个单元", "{0} died": "层{0}死亡", "the data": "数据", "only {0}": "只有{0}",
+            "data": "数据", "only {0} counts": "只有 {0} 算数", "the call of `{0}`": "调用 `{0}`",
+        }
+    )  # fmt: skip
+    assert messages.translated(english) == chinese
+
+
+def test_a_weak_template_takes_names_but_no_sentences() -> None:
+    messages = Messages({"module {0}": "模块 {0}"})
+    assert messages.translated("module encoder.layers.0") == "模块 encoder.layers.0"
+    assert messages.translated("module that nobody wrote down") == "module that nobody wrote down"

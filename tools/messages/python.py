@@ -23,7 +23,7 @@ MARKS: Final = frozenset({"translated", "marked", "_"})
 
 NAMED: Final[Mapping[str, tuple[int | str, ...]]] = {
     "Quantity": (0, 2, "name", "unit"),
-    "within": (0, 3, "name", "unit"),
+    "Quantity.within": (0, 3, "name", "unit"),
     "Threshold": (1, 2, "unit", "source"),
     "Remedy": (0, "says"),
     "Unmeasured": (0, "reason"),
@@ -51,9 +51,9 @@ UNREAD_CALLS: Final = frozenset(
 """Calls whose own arguments nobody reads."""
 
 OURS: Final = re.compile(
-    r"(Refused|TimeUp|Unclear|Unwritable|NotTogether|NotMeasurable|TrainingStopped|ArgumentTypeError)$"
+    r"(Damaged|Refused|TimeUp|Unclear|Unwritable|NotTogether|NotMeasurable|TrainingStopped|ArgumentTypeError)$"
 )
-BUILTIN_ERRORS: Final = re.compile(r"^(\w*Error|\w*Exception|StopIteration|KeyboardInterrupt|Damaged|SystemExit)$")
+BUILTIN_ERRORS: Final = re.compile(r"^(\w*Error|\w*Exception|StopIteration|KeyboardInterrupt|SystemExit)$")
 OUR_ERRORS: Final = frozenset(
     {"UnstuckError", "InputError", "SetupError", "RecordError", "LogError", "TargetError", "RemedyError"}
     | {"ExaminationError"}
@@ -61,13 +61,15 @@ OUR_ERRORS: Final = frozenset(
 STATEMENT: Final = re.compile(r"(SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|ATTACH|WITH|BEGIN|DROP) ")
 CODE: Final = re.compile(
     r"[\w-]+\s*:\s*[^;{}]+;\s*$|\{\s*$|</?\w+[ >]|^data:|^https?://|\\[dwsb]|\(\?|\w\|\w|\.\*"
-    r"|-src '|^\w+/\w+;|^\w+_\w+$"
+    r"|-src '|^\w+/\w+;|^\w+_\w+$|^\w+\(\w+\.\w+|^(bold|dim|italic)( underline)?$|^unstuck [a-z]+ \{\d+\}$"
 )
-"""Style sheets, markup, addresses, regular expressions, headers of web pages, names of variables."""
+"""Style sheets, markup, addresses, regular expressions, headers of web pages, names of variables, calls, styles of a
+terminal, commands."""
 
 WORDS: Final = re.compile(
     r"[^\W\d_]{2,}['’]?[,;:.]? +\(?[`'\"“]?[^\W\d_]|[^\W\d_]{2,} +\{\d+\}|\{\d+\}[,;:.]? +[^\W\d_]{2,}"
 )
+QUOTED: Final = re.compile(r"`\{(\d+)\}`")
 LETTERS: Final = re.compile(r"[^\W\d_]")
 SHORT: Final = 5
 MOST_VARIANTS: Final = 8
@@ -229,7 +231,8 @@ class _Finder(ast.NodeVisitor):
         held: dict[int, ast.expr] = {}
         for text, holes in _variants(template, self.known):
             self.take(text, node.lineno, marked)
-            held |= {id(hole): hole for hole in holes}
+            quoted = {int(number) for number in QUOTED.findall(text)}  # they hold code
+            held |= {id(hole): hole for number, hole in enumerate(holes) if number not in quoted}
         is_message = len(self.found) and self.found[-1].line == node.lineno
         for hole in held.values():
             behind = self.known.get(hole.id) if isinstance(hole, ast.Name) else hole
@@ -276,7 +279,8 @@ class _Finder(ast.NodeVisitor):
                 if not _is_text(argument) and name != "Case":
                     self.read(argument)
             return
-        places = NAMED.get(name, ())
+        owner = f"{_name(node.func.value)}." if isinstance(node.func, ast.Attribute) else ""
+        places = NAMED.get(name, NAMED.get(f"{owner}{name}", ()))
         for index, argument in enumerate(node.args):
             self.read(argument, name in MARKS or index in places)
         for keyword in node.keywords:

@@ -7,6 +7,7 @@ leftmost place taken, so that no text, however hostile, costs more than its leng
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -43,6 +44,12 @@ class Template:
     literals: tuple[str, ...]
     holes: tuple[str, ...]
     weight: int
+
+    @property
+    def quoted(self) -> frozenset[str]:
+        """The holes between backticks, which hold code."""
+        around = zip(self.holes, itertools.pairwise(self.literals), strict=True)
+        return frozenset(hole for hole, (left, right) in around if left.endswith("`") and right.startswith("`"))
 
     @classmethod
     def of(cls, text: str) -> Template:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -31,8 +32,11 @@ SENTENCES: Final = re.compile(r"(?<=[.?!)…]) (?=[A-Z`(\d])")
 ORNAMENTS: Final = " \t\n├└│─○●◐✓✗·•"
 """What stands around a text on a page and is no part of it."""
 
-WORD: Final = re.compile(r"\b(?!(?:inf|nan)\b)[A-Za-z]{2,}")
+WORD: Final = re.compile(r"(?<![A-Za-z])(?!(?:inf|nan)\b)[A-Za-z]{2}")
 """What makes a piece foreign that is no message: more than a number."""
+
+HAN: Final = re.compile(r"[\u3400-\u9fff]")
+LATIN: Final = re.compile(r"[A-Za-z0-9%`]")
 
 ENDS: Final = (".", ":", "?", "!", "…")
 FULL_WIDTH: Final = tuple("，。：；、？！）」")
@@ -149,9 +153,12 @@ class Messages:
         for template, fillings, stop in fits:
             if strong is not (template.weight >= STRONG):
                 continue
-            known = {hole: self._whole(filling.strip(), depth - 1) for hole, filling in fillings.items()}
+            known = {
+                hole: None if hole in template.quoted else self._whole(filling.strip(), depth - 1)
+                for hole, filling in fillings.items()
+            }
             foreign = [filling for hole, filling in fillings.items() if known[hole] is None]
-            if not strong and any(len(WORD.findall(filling)) > MOST_FOREIGN_WORDS for filling in foreign):
+            if not strong and any(_words(filling) > MOST_FOREIGN_WORDS for filling in foreign):
                 continue
             found = _filled(self._texts[template.text], {hole: known[hole] or fillings[hole] for hole in fillings})
             return found.rstrip("。.") if stop == "." else found + stop
@@ -194,6 +201,10 @@ class Messages:
         return None
 
 
+def _words(text: str) -> int:
+    return sum(WORD.search(piece) is not None for piece in text.split())
+
+
 def _opening(text: str) -> int | None:
     """Where the bracket opens that closes at the very end of a text."""
     depth = 0
@@ -206,7 +217,19 @@ def _opening(text: str) -> int | None:
 
 
 def _filled(template: str, fillings: Mapping[str, str]) -> str:
-    return HOLE.sub(lambda hole: fillings.get(hole[1], hole[0]), template)
+    """A template with its holes filled: a space where Chinese meets Latin or a number, none within Chinese."""
+    parts = HOLE.split(template)
+    parts[1::2] = [fillings.get(hole, f"{{{hole}}}") for hole in parts[1::2]]
+    filled = parts[0]
+    for before, part in itertools.pairwise(parts):
+        if filled[-1:] == " " and before and HAN.match(filled[-2:-1]) and HAN.match(part):
+            filled = filled[:-1]
+        elif part[:1] == " " and HAN.match(filled[-1:]) and HAN.match(part[1:2]):
+            part = part[1:]
+        elif (HAN.match(filled[-1:]) and LATIN.match(part)) or (LATIN.match(filled[-1:]) and HAN.match(part)):
+            filled += " "
+        filled += part
+    return filled
 
 
 def _spellings(text: str) -> tuple[str, ...]:
