@@ -107,7 +107,10 @@ def _cured(round_: Diagnosing, report: Report, opt_in: bool) -> tuple[list[str],
             setup = apply_remedy(rules[code], measured, setup)[index]
     except (RemedyError, IndexError):  # it applies only to what the trial trained
         return None
-    return [" with ".join(rules[code].name for code, _ in tried.path)], setup
+    first, *others = (rules[code].name for code, _ in tried.path)
+    for name in others:
+        first = f"{first} together with {name}"
+    return [first], setup
 
 
 def _courses(given: Setup, cured: Setup, budget: float | str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -196,18 +196,17 @@ def _notes(run: LoggedRun, curves: CurveSummary) -> list[str]:
         parts.append(f"{meaning.value.replace('_', ' ')} from {column!r} ({len(series)} values)")
     notes = [f"read from {run.kind}: {', '.join(parts)}; `--map` changes that"]
     if curves.entries and math.isfinite(curves.end):
-        course = (
+        notes.append(
             f"the training loss went from {curves.first:.3g} to {curves.end:.3g} by {curves.axis} {curves.last_step:g}"
         )
         if curves.validation_entries:
-            course += (
-                f", the validation loss from {curves.validation_first:.3g} to {curves.validation_end:.3g}, lowest "
+            notes.append(
+                f"the validation loss went from {curves.validation_first:.3g} to {curves.validation_end:.3g}, lowest "
                 f"{curves.validation_best:.3g} at {curves.axis} {curves.validation_best_step:g}"
             )
             gap = (curves.validation_end - curves.end) / curves.span if curves.span > 0.0 else math.nan
             if math.isfinite(gap):
-                course += f"; the gap between them at the end is {gap:.0%} of the fall, which alone proves nothing"
-        notes.append(course)
+                notes.append(f"the gap between them at the end is {gap:.0%} of the fall, which alone proves nothing")
     return notes
 
 

@@ -13,6 +13,7 @@ from unstuck.edits.inputs import input_scales
 from unstuck.edits.passes import with_checked_edit
 from unstuck.edits.standardisation import InputScale, shaped
 from unstuck.errors import RemedyError
+from unstuck.languages import marked
 from unstuck.setup import Edit, Setup
 from unstuck.setup.batch import floating_inputs, map_tensors, split_batch, tensors
 from unstuck.setup.data import gather
@@ -95,7 +96,7 @@ def with_shifted_inputs(setup: Setup) -> Setup:
     """
     entry, scale, inputs, labels = _one_input(setup)
     shift = _Shift(scale.axis if scale.axis is not None else 1)
-    _require_label_kept(inputs, labels, shift, "a shift")
+    _require_label_kept(inputs, labels, shift, marked("a shift"))
     return _with(setup, entry, ((scale.place, shift),), f"shifted by up to 1/{SHIFT} of the length")
 
 
@@ -138,7 +139,7 @@ def with_flipped_images(setup: Setup) -> Setup:
     if inputs.dim() != 4:
         raise RemedyError("its inputs are no images")
     flip = _Flip(2 if scale.axis == 3 else 3)
-    _require_label_kept(inputs, labels, lambda images: images.flip(flip.axis), "a flip")
+    _require_label_kept(inputs, labels, lambda images: images.flip(flip.axis), marked("a flip"))
     return _with(setup, entry, ((scale.place, flip),), "half of the images turned left to right")
 
 

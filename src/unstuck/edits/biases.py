@@ -45,7 +45,8 @@ def shift_biases(setup: Setup, families: frozenset[str], deviations: float, *, a
         model, _ = setup.build()
     names = tuple(name for name in names if _is_movable(model.get_submodule(name)))
     if not names:
-        raise RemedyError(f"no layer with a bias is followed by {' or '.join(sorted(families))} without a norm between")
+        named = ", ".join(sorted(families))
+        raise RemedyError(f"no layer with a bias is followed, without a norm between, by any of: {named}")
     batch = sample(setup, SAMPLES)
 
     def apply(model: nn.Module) -> nn.Module:

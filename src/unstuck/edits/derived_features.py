@@ -130,5 +130,5 @@ def with_derived_features(setup: Setup, formula: str) -> Setup:
         insert_before(host, "features", layer)
         return model
 
-    edit = Edit(f"model: in front of {name}", "", f"{len(layer.centre)} {formula}", apply)
+    edit = Edit(f"model: in front of {name}", "", f"{formula} ({len(layer.centre)})", apply)
     return with_checked_edit(setup, edit, "no features could be put in")

@@ -15,6 +15,7 @@ from unstuck.edits.samples import in_memory
 from unstuck.edits.standardisation import InputScale, standardise_arguments
 from unstuck.edits.tracing import trace
 from unstuck.errors import RemedyError
+from unstuck.languages import marked
 from unstuck.setup import Batch, Data, Edit, Setup
 from unstuck.setup.batch import concatenate
 from unstuck.setup.randomness import isolated
@@ -175,7 +176,7 @@ def without_features(setup: Setup, columns: Sequence[int], count: int) -> Setup:
         return model
 
     named = ", ".join(map(str, columns))
-    edit = Edit(f"model input, column {named}", "as given", "always 0", apply)
+    edit = Edit(f"model input, column {named}", "as given", marked("always 0"), apply)
     return with_checked_edit(setup, edit, "the columns could not be taken out")
 
 

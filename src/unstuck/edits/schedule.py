@@ -10,6 +10,7 @@ from typing import Any, Final, final
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from unstuck.languages import marked
 from unstuck.setup import Setup
 from unstuck.setup.record import SchedulerFactory
 
@@ -114,7 +115,9 @@ def with_shape(setup: Setup, *, warm_up: bool = False, decays: bool = False) -> 
     """
     steps = steps_of(setup)
     shape = Shape(steps, max(1, round(WARM_UP_SHARE * steps)) if warm_up else 0, decays)
-    words = [text for wanted, text in ((warm_up, "warm-up"), (decays, "cosine decay to 0")) if wanted]
-    described = {**setup.described, "scheduler": ", then ".join(words) or "none: the rate is constant"}
-    wanted = None if not words else shape
-    return replace(setup, scheduler=wanted, schedule_every="step", described=described)
+    if warm_up:
+        says = "warm-up, then cosine decay to 0" if decays else marked("warm-up")
+    else:
+        says = "cosine decay to 0" if decays else "none: the rate is constant"
+    wanted = shape if warm_up or decays else None
+    return replace(setup, scheduler=wanted, schedule_every="step", described={**setup.described, "scheduler": says})

@@ -38,7 +38,7 @@ def widened(setup: Setup, factor: float) -> Setup:
     Raises:
         RemedyError: If there is no hidden layer, or its structure could not be enlarged.
     """
-    return _resized(setup, lambda size: max(size + 1, round(size * factor)), "enlarged")
+    return _resized(setup, lambda size: max(size + 1, round(size * factor)), "its structure could not be enlarged")
 
 
 def narrowed(setup: Setup, width: int) -> Setup:
@@ -54,7 +54,7 @@ def narrowed(setup: Setup, width: int) -> Setup:
     Raises:
         RemedyError: If there is no hidden layer above that width, or its structure could not be shrunk.
     """
-    return _resized(setup, lambda size: min(size, width), "shrunk")
+    return _resized(setup, lambda size: min(size, width), "its structure could not be shrunk")
 
 
 def thinned(setup: Setup, factor: float) -> Setup:
@@ -70,7 +70,7 @@ def thinned(setup: Setup, factor: float) -> Setup:
     Raises:
         RemedyError: If there is no hidden layer, or its structure could not be shrunk.
     """
-    return _resized(setup, lambda size: max(1, round(size * factor)), "shrunk")
+    return _resized(setup, lambda size: max(1, round(size * factor)), "its structure could not be shrunk")
 
 
 @final
@@ -108,10 +108,10 @@ def with_width(setup: Setup, names: tuple[str, ...], width: int) -> Setup:
     Raises:
         RemedyError: If its structure does not allow it.
     """
-    return _resized(setup, lambda size: width, "changed", names)
+    return _resized(setup, lambda size: width, "its structure could not be changed", names)
 
 
-def _resized(setup: Setup, change: Callable[[int], int], verb: str, only: tuple[str, ...] | None = None) -> Setup:
+def _resized(setup: Setup, change: Callable[[int], int], refusal: str, only: tuple[str, ...] | None = None) -> Setup:
     record = trace(setup)
     free = [group for group in _hidden_widths(record) if only is None or group.names == only]
     # A single unit may be a factor that is broadcast, and a size may be written into the forward (`x.view(-1, 400)`):
@@ -122,7 +122,6 @@ def _resized(setup: Setup, change: Callable[[int], int], verb: str, only: tuple[
         [group for group in free if not group.views],
         [group for group in free if group.width > 1 and not group.views],
     )
-    refusal = f"its structure could not be {verb}"
     reason = "it has no hidden layer whose width is free"
     for number, groups in enumerate(attempts):
         if groups in attempts[:number]:

@@ -8,7 +8,8 @@ from unstuck.languages.translating import marked
 
 WORDS: Final = (
     *(marked("None"), marked("none"), marked("yes"), marked("no"), marked("nothing"), marked("unknown")),
-    *(marked("step"), marked("steps"), marked("epoch"), marked("epochs"), marked("seed"), marked("seeds")),
+    *(marked("row"), marked("step"), marked("steps"), marked("epoch"), marked("epochs"), marked("seed")),
+    *(marked("seeds"), marked("quick"), marked("lowest"), marked("final"), marked("run"), marked("runs")),
     *(marked("training"), marked("validation"), marked("held-out"), marked("test"), marked("as given")),
     *(marked("loss"), marked("error"), marked("accuracy"), marked("gradient"), marked("rate"), marked("gain")),
     *(marked("sample"), marked("samples"), marked("batch"), marked("batches"), marked("layer"), marked("layers")),

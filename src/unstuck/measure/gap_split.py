@@ -217,12 +217,11 @@ def _step(
     loss, loss_interval = difference(losses[0], losses[1], 1.0, left)
     way = difference_of_shares if shares else difference
     error, interval = way(errors[0] / unit, errors[1] / unit, 1.0, left)
-    label = f"{other} − {name}"
     return Step(
         name,
         other,
-        Quantity.within(f"loss, {label}", loss, loss_interval, "loss"),
-        Quantity.within(f"error, {label}", error, interval),
+        Quantity.within(f"loss, {other} − {name}", loss, loss_interval, "loss"),
+        Quantity.within(f"error, {other} − {name}", error, interval),
         MEANING[name, other],
     )
 

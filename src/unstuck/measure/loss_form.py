@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from unstuck.languages import marked
 from unstuck.setup.randomness import isolated
 
 Loss = Callable[[Any, Any], Any]
@@ -120,7 +121,7 @@ TEXTBOOK: Final[tuple[tuple[str, OutputForm, Loss], ...]] = (
     ("binary cross-entropy", OutputForm.PROBABILITIES, _aligned(_cross_entropy_of_shares)),
     ("mean squared error", OutputForm.VALUES, _aligned(functional.mse_loss)),
     ("mean absolute error", OutputForm.VALUES, _aligned(functional.l1_loss)),
-    ("Huber", OutputForm.VALUES, _aligned(functional.smooth_l1_loss)),
+    (marked("Huber"), OutputForm.VALUES, _aligned(functional.smooth_l1_loss)),
     ("mean squared error to one-hot targets", OutputForm.VALUES, _on_one_hot(functional.mse_loss)),
     ("mean absolute error to one-hot targets", OutputForm.VALUES, _on_one_hot(functional.l1_loss)),
     ("Poisson negative log-likelihood", OutputForm.LOG_RATES, _aligned(functional.poisson_nll_loss)),
@@ -140,7 +141,7 @@ def recognise(loss: Loss, outputs: Tensor, targets: Any) -> LossForm:
         The form; UNKNOWN where nothing fits.
     """
     if not isinstance(targets, Tensor):
-        return LossForm("unrecognised", OutputForm.UNKNOWN, exact=False)
+        return LossForm(marked("unrecognised"), OutputForm.UNKNOWN, exact=False)
     with torch.no_grad(), isolated(0):
         for name, form, textbook in TEXTBOOK:
             if all(_agree(loss, textbook, probe, targets) for probe in _probes(outputs, form)):
@@ -154,7 +155,7 @@ def recognise(loss: Loss, outputs: Tensor, targets: Any) -> LossForm:
         for name, form, textbook in TEXTBOOK:
             if name not in (SOFTMAX_IN_LOSS, SIGMOID_IN_LOSS) and _proportional(loss, textbook, outputs, targets, form):
                 return LossForm(name, form, exact=False)
-    return LossForm("unrecognised", OutputForm.UNKNOWN, exact=False)
+    return LossForm(marked("unrecognised"), OutputForm.UNKNOWN, exact=False)
 
 
 def _probes(outputs: Tensor, form: OutputForm) -> list[Tensor]:
