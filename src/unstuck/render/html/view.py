@@ -142,9 +142,10 @@ def _how_sure(report: Report) -> Card:
         answer = "Proven by measurement" if cause.status is Status.CONFIRMED else "Only suspected"
         return Card("How sure?", answer, proof or "No trial was run: this is a suspicion, not yet a cause.")
     seeds = f"{len(trial.seeds)} seed{'' if len(trial.seeds) == 1 else 's'}"
-    interval = f" {spread(trial.gain, as_share=True)}" if trial.gain.interval else ""
-    more = f"{clean(trial.score, 60)} {_mean(trial.before)} → {_mean(trial.after)}; gains {share(trial.gain.value)}"
-    more += f"{interval} of what could be gained."
+    gain = f"{share(trial.gain.value)}{f' {spread(trial.gain, as_share=True)}' if trial.gain.interval else ''}"
+    more = (
+        f"{clean(trial.score, 60)}: {_mean(trial.before)} → {_mean(trial.after)}; gains {gain} of what could be gained."
+    )
     words = {Outcome.PRESENT: f"Proven by trying, {seeds}", Outcome.ABSENT: f"Refuted on {seeds}"}
     answer = words.get(trial.outcome, f"Tried on {seeds}, still open")
     if cause.status is Status.CONFIRMED and trial.outcome is not Outcome.PRESENT:

@@ -52,9 +52,7 @@ def learning_curves(report: Report) -> Picture | None:
     caption = f"The {runs[0]} goes from {written(first)} to {written(last)}"
     if stops:
         at = next((place for place, loss in enumerate(losses) if not math.isfinite(loss)), None)
-        caption += (
-            ", and is no finite number from then on" if at is None else f"; at step {at} it is no number any more"
-        )
+        caption += "; from then on it is no finite number" if at is None else f"; at step {at} it is no number any more"
     bare = finite(validation)
     lowest = validation.index(min(bare)) if bare and len(validation) <= len(ends) else len(validation)
     if bare and lowest < len(ends):
@@ -75,8 +73,10 @@ def learning_curves(report: Report) -> Picture | None:
                 {"mark": {"type": "rule", "strokeDash": [4, 4], "color": INK, "opacity": 0.7}, **mark},
                 {"mark": {**text, "y": 8, "color": INK, "fontSize": 11}, **mark},
             ]
-            caption += f"; the validation loss is lowest, {written(validation[lowest])}, after epoch {lowest + 1}"
-            caption += f" of {len(validation)} and ends at {written(validation[-1])}"
+            caption += (
+                f"; the validation loss is lowest, {written(validation[lowest])}, after epoch {lowest + 1} of "
+                f"{len(validation)} and ends at {written(validation[-1])}"
+            )
         else:
             caption += f"; the validation loss ends at its lowest, {written(validation[lowest])}"
     spec = line_chart(rows, runs, (SICK, WELL, THIRD), "loss", extra)
@@ -132,13 +132,16 @@ def rates(report: Report) -> Picture | None:
     rows = thinned_run("learning rate", range(len(values)), values)
     if len(rows) < 2:
         return None
-    caption = f"The rate starts at {written(values[0])}, is at most {written(max(finite(values)))} and ends at "
+    caption = (
+        f"The rate starts at {written(values[0])}, is at most {written(max(finite(values)))} and ends at "
+        f"{written(values[-1])}."
+    )
     spec = line_chart(rows, ["learning rate"], (THIRD,), "learning rate", [])
     spec = without_legend(spec)
     return Picture(
         "rates",
         "The learning rate over the run",
-        f"{caption}{written(values[-1])}.",
+        caption,
         spec,
         HEADINGS,
         run_table(rows, ["learning rate"]),

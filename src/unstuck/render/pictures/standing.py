@@ -181,9 +181,13 @@ def gap(report: Report) -> Picture | None:
     bars["encoding"]["x"]["scale"] = {"domain": [0, 1.25 * highest]} if highest > 0 else {}
     spec = layered([bars, text], height=34 * len(rows), data={"values": rows})
     split = f"training {written(training)}, held-out {written(held_out)}"
-    split += f", test {written(test)}" if math.isfinite(test) else ""
-    caption = f"How the loss is made up: {split}. Held-out minus training is overfitting"
-    caption += ", test minus held-out is mismatch." if math.isfinite(test) else "."
+    if math.isfinite(test):
+        caption = (
+            f"How the loss is made up: {split}, test {written(test)}. Held-out minus training is overfitting, test "
+            "minus held-out is mismatch."
+        )
+    else:
+        caption = f"How the loss is made up: {split}. Held-out minus training is overfitting."
     return Picture(
         "gap",
         "How the gap splits",

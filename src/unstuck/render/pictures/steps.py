@@ -138,12 +138,12 @@ def batch_noise(report: Report) -> Picture | None:
     batch = number(within(noise, "batch_size"))
     rows: list[Row] = []
     table: list[tuple[str | float, ...]] = []
-    for when in ("start", "end"):
+    for when, named in (("start", "at the start"), ("end", "at the end")):
         scale, low, high = (number(within(noise, when, key)) for key in ("scale", "low", "high"))
-        table.append((f"at the {when}", scale, low, high))
+        table.append((named, scale, low, high))
         if math.isfinite(scale) and scale > 0:
             ends = {"low": low if low > 0 else scale, "high": high if math.isfinite(high) else scale}
-            rows.append({"at": f"at the {when}", "value": scale, **ends})
+            rows.append({"at": named, "value": scale, **ends})
     if not rows or not batch > 0:
         return None
     x: Spec = {

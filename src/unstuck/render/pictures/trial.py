@@ -69,8 +69,9 @@ def trial_curves(trial: Trial, name: str = "trial") -> Picture | None:
         return None
     split = "validation" if wanted and wanted[0] in on_validation else "training"
     seeds = max(len(given), len(cured))
-    over = "from one seed" if seeds == 1 else f"over {seeds} seeds: the line is their mean, the band their range"
-    caption = f"The {split} loss {over}"
+    caption = f"The {split} loss over {seeds} seeds: the line is their mean, the band their range"
+    if seeds == 1:
+        caption = f"The {split} loss from one seed"
     if given and _bands(GIVEN, given) == [] or len(_bands(GIVEN, given)) < len(given[0].steps if given else ()):
         caption += "; a curve ends where a run is no finite number any more"
     spec = line_chart(rows, runs, (SICK if GIVEN in runs else WELL, WELL), f"{split} loss", [])
@@ -122,7 +123,9 @@ def trial_seeds(trial: Trial) -> Picture | None:
     gain = trial.gain
     caption = f"{score.capitalize()} per seed at equal budget, paired"
     if gain.interval is not None:
-        caption += f"; the gain is {written(gain.value)} of the span, 95 % interval {written(gain.interval.low)} to "
-        caption += written(gain.interval.high)
+        caption += (
+            f"; the gain is {written(gain.value)} of the span, 95 % interval {written(gain.interval.low)} to "
+            f"{written(gain.interval.high)}"
+        )
     table = tuple((row["seed"], row["before"], row["after"]) for row in rows)
     return Picture("seeds", "The trial, seed by seed", caption + ".", spec, ("seed", GIVEN, CURED), table)
