@@ -57,7 +57,17 @@ class SetupError(InputError):
     """The set-up is not one that can be trained."""
 
 
-_WHERE: Final = {"data": " through every batch", "model": "", "optimizer": "", "schedule": ""}
+_STAGES: Final = {
+    "data": "the data stage",
+    "model": "the model stage",
+    "optimizer": "the optimizer stage",
+    "forward": "the forward stage",
+    "loss": "the loss stage",
+    "backward": "the backward stage",
+    "step": "the step stage",
+    "schedule": "the schedule stage",
+}
+_WITHOUT_BATCH: Final = frozenset({"model", "optimizer", "schedule"})
 
 
 @final
@@ -80,14 +90,24 @@ class ExaminationError(UnstuckError):
         self.on = on
         where = f" at {line}" if line else ""
         what = " ".join(str(cause).split()) or "no message"
-        advice = do or f"Run the {stage} by itself on one batch and mend it."
-        there = _WHERE.get(stage, " on a batch") + (f" of `{on}`" if on else "")
-        message = sentence(
-            f"The {stage} stage must run{there} without an error",
-            f"{type(cause).__name__}{where}: {what[:300]}",
-            advice,
-        )
-        super().__init__(message)
+        named = _STAGES.get(stage, f"the {stage} stage")
+        advice = do or f"Run {named} by itself on one batch and mend it."
+        must = _must(f"{named[0].upper()}{named[1:]}", stage, on)
+        super().__init__(sentence(must, f"{type(cause).__name__}{where}: {what[:300]}", advice))
+
+
+def _must(named: str, stage: str, on: str) -> str:
+    if stage in _WITHOUT_BATCH:
+        return f"{named} must run without an error"
+    if stage == "data":
+        if on:
+            return f"{named} must run through every batch of `{on}` without an error"
+        return f"{named} must run through every batch without an error"
+    return (
+        f"{named} must run on a batch of `{on}` without an error"
+        if on
+        else f"{named} must run on a batch without an error"
+    )
 
 
 @final

@@ -136,7 +136,7 @@ def judge_record(record: Record) -> Report:
     setup.update({key: str(value) for key, value in info.settings.get("watch", {}).items()})
     notes = [f"judged from the record {info.path.name}; nothing was run"]
     if info.status != "finished":
-        notes.append(f"the run is {info.status}" + (f": {info.error}" if info.error else ""))
+        notes.append(f"the run is {info.status}: {info.error}" if info.error else f"the run is {info.status}")
     if each > 1:
         notes.append(f"of this long run each loss is the mean of {each} steps")
     command = f"unstuck replay {info.path.name}"

@@ -173,8 +173,9 @@ def _function(module: ModuleType, place: str, function: str) -> Callable[..., ob
         there = _functions(module)
         do = "Write `def setup():` that returns an `unstuck.Setup`."
         if there:
-            shown = ", ".join(there[:12]) + (" and others" if len(there) > 12 else "")
-            do = f"Name one of its functions as {place}:FUNCTION; it has {shown}."
+            do = f"Name one of its functions as {place}:FUNCTION; it has {', '.join(there[:12])}."
+            if len(there) > 12:
+                do = f"Name one of its functions as {place}:FUNCTION; it has {', '.join(there[:12])} and others."
         raise TargetError(f"{place} must have a function `{function}`", "none", do)
     value = getattr(module, function)
     if not callable(value):

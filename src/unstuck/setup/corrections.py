@@ -48,7 +48,8 @@ class Corrections:
     def described(self) -> Mapping[str, str]:
         """Field of the set-up → what is done, for those that differ."""
         changed = [part.name for part in fields(self) if getattr(self, part.name) != part.default]
-        return {f"step.{_WORDS[name][0]}": _WORDS[name][1].format(self.clip_norm) for name in changed}
+        words = {**_WORDS, "clip_norm": ("clipping", f"norm of the gradient clipped at {self.clip_norm or 0.0:.3g}")}
+        return {f"step.{words[name][0]}": words[name][1] for name in changed}
 
     def install(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Add what stays with a fresh model and its optimizer; both are private to one run."""
@@ -64,7 +65,6 @@ _WORDS = {
     "keep_graph": ("graph", "kept through detach, .data, no_grad and functions of slope zero"),
     "modes": ("modes", "train() wherever gradients are recorded, eval() wherever they are not"),
     "schedule_by_epoch": ("scheduler", "stepped once an epoch"),
-    "clip_norm": ("clipping", "norm of the gradient clipped at {:.3g}"),
 }
 
 
