@@ -117,3 +117,23 @@ def test_a_weak_template_takes_names_but_no_sentences() -> None:
     messages = Messages({"module {0}": "模块 {0}"})
     assert messages.translated("module encoder.layers.0") == "模块 encoder.layers.0"
     assert messages.translated("module that nobody wrote down") == "module that nobody wrote down"
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("From 1 to 2.5, a factor of 2.5.", "从 1 到 2.5，相差 2.5 倍。"),  # the stop is none of the number's
+        ("From 1 to 2, a factor of 2; 3 features are left out.", "从 1 到 2，相差 2 倍；3 个特征略去。"),
+        ("7 as given; 0, 1, 2 in the trials", "原样为 7；试验中为 0, 1, 2"),
+        ("Softmax(dim=1) → removed", "Softmax(dim=1) → 已移除"),
+    ],
+)
+def test_holes_end_where_the_sentence_or_the_clause_does(english: str, chinese: str) -> None:
+    messages = Messages(
+        {
+            "From {0} to {1}, a factor of {2}": "从 {0} 到 {1}，相差 {2} 倍",
+            "; {0} features are left out": "；{0} 个特征略去",
+            "{0} in the trials": "试验中为 {0}", "{0} as given": "原样为 {0}", "removed": "已移除",
+        }
+    )  # fmt: skip
+    assert messages.translated(english) == chinese

@@ -21,6 +21,7 @@ from unstuck.edits.structure import (
 )
 from unstuck.edits.tracing import FunctionCall, Trace, trace
 from unstuck.errors import RemedyError
+from unstuck.languages import marked
 from unstuck.setup import Edit, Setup
 
 Activation = Callable[[], nn.Module]
@@ -45,7 +46,7 @@ def drop_final_activation(setup: Setup) -> Setup:
     Raises:
         RemedyError: If the outputs come from an affine layer or from an operation that is no call.
     """
-    return _with_final(setup, None, "removed")
+    return _with_final(setup, None, marked("removed"))
 
 
 def replace_final_activation(setup: Setup, activation: nn.Module) -> Setup:
@@ -186,7 +187,7 @@ def remove_nonlinearities(setup: Setup) -> Setup:
     Raises:
         RemedyError: If there are none.
     """
-    return _with_hidden(setup, nn.Identity, "removed")
+    return _with_hidden(setup, nn.Identity, marked("removed"))
 
 
 def replace_activations(setup: Setup, kind: Activation, *, initialise: bool = False) -> Setup:

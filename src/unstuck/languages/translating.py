@@ -121,9 +121,13 @@ class Messages:
         if found is not None or len(text) > LONGEST or " " not in text:
             return found
         fits = tuple(self._fits(text))
-        found = self._error(text, depth) or self._instance(fits, depth, True) or self._aside(text, depth)
-        found = found or self._parts(text, depth, True) or self._instance(fits, depth, False)
-        return found or self._parts(text, depth, False)
+        strong = [fit for fit in fits if fit[0].weight >= STRONG or not any(map(WORD.search, fit[1].values()))]
+        weak = [fit for fit in fits if fit not in strong]
+        within = [fit for fit in strong if "; " in fit[0].text or not any("; " in held for held in fit[1].values())]
+        found = self._error(text, depth) or self._instance(within, depth) or self._aside(text, depth)
+        found = found or self._parts(text, depth, True)
+        found = found or self._instance([fit for fit in strong if fit not in within], depth)
+        return found or self._instance(weak, depth) or self._parts(text, depth, False)
 
     def _error(self, text: str, depth: int) -> str | None:
         """A message of the grammar "what must be what; got what. Do this."; what was got may hold anything."""
@@ -141,24 +145,24 @@ class Messages:
     def _fits(self, text: str) -> Iterator[_Fit]:
         """Templates that made a text, or made it but for its capital or its full stop."""
         spelt = _spellings(text)
-        yield from ((*fit, "") for one in spelt for fit in self._index.fitting(one))
-        if text.endswith("."):
+        fits = (fit for one in spelt for fit in self._index.fitting(one))
+        stops = text.endswith(".")
+        yield from ((*fit, "") for fit in fits if not (stops and fit[0].literals[-1] == ""))
+        if stops:
             yield from ((*fit, "。") for one in spelt for fit in self._index.fitting(one[:-1]))
         elif not text.endswith(ENDS):
             fits = (fit for one in spelt for fit in self._index.fitting(f"{one}."))
             yield from ((*fit, ".") for fit in fits if fit[0].text.endswith("."))
 
-    def _instance(self, fits: Sequence[_Fit], depth: int, strong: bool) -> str | None:
+    def _instance(self, fits: Sequence[_Fit], depth: int) -> str | None:
         """The translation of the most specific template that made a text."""
         for template, fillings, stop in fits:
-            if strong is not (template.weight >= STRONG):
-                continue
             known = {
                 hole: None if hole in template.quoted else self._whole(filling.strip(), depth - 1)
                 for hole, filling in fillings.items()
             }
             foreign = [filling for hole, filling in fillings.items() if known[hole] is None]
-            if not strong and any(_words(filling) > MOST_FOREIGN_WORDS for filling in foreign):
+            if template.weight < STRONG and any(_words(filling) > MOST_FOREIGN_WORDS for filling in foreign):
                 continue
             found = _filled(self._texts[template.text], {hole: known[hole] or fillings[hole] for hole in fillings})
             return found.rstrip("。.") if stop == "." else found + stop
@@ -186,6 +190,7 @@ class Messages:
             (text.split("; "), "；"),
             (text.split(", "), "，"),
             (text.split(": ", 1), "："),
+            (text.split(" → "), " → "),
         ):
             if len(pieces) < 2:
                 continue

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from unstuck.languages import marked
 from unstuck.render import plot
 from unstuck.render.figures import against, amount, duration, number, share, spread
 from unstuck.render.lines import EMPTY, Line, Span, Style, cells, clean, fit, line, named, pad, wrap
@@ -54,7 +55,7 @@ def _evidence(evidence: Evidence, columns: int, width: int, indent: str) -> list
 
 def _place(name: str) -> str:
     """A layer of an `nn.Sequential` is called by its number only."""
-    return f"layer {named(name, 120)}" if name[:1].isdigit() else named(name, 120)
+    return clean(f"layer {named(name, 120)}") if name[:1].isdigit() else named(name, 120)
 
 
 def _places(places: Sequence[str], width: int, indent: str) -> list[Line]:
@@ -63,7 +64,7 @@ def _places(places: Sequence[str], width: int, indent: str) -> list[Line]:
     shown = ", ".join(fit(_place(place), 40) for place in places[:MOST_PLACES])
     more = len(places) - MOST_PLACES
     rest = f" and {more} more" if more > 0 else ""
-    return wrap(["where: ", Span(shown, "code"), rest], width, indent)
+    return wrap([f"{clean(marked('where:'))} ", Span(shown, "code"), rest], width, indent)
 
 
 def measured(finding: Finding, width: int, indent: str = "  ") -> list[Line]:

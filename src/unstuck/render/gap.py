@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from unstuck.quantity import Quantity
 from unstuck.render.figures import number, spread
-from unstuck.render.lines import EMPTY, Line, Span, clean, line, pad, wrap
+from unstuck.render.lines import EMPTY, Line, Span, clean, line, pad, right, wrap
 from unstuck.report import Report
 
 HEADING: Final = "The gap, split"
@@ -67,11 +67,11 @@ def gap_lines(report: Report, width: int, indent: str = "  ") -> list[Line]:
     largest = max((abs(bar.value) for bar in bars(report)), default=0.0)
     for step in found["steps"]:
         loss, error = _quantity(step["loss"]), _quantity(step["error"])
-        name = Span(clean(f"{step['lower']} → {step['upper']}"), "strong")
+        name = Span(f"{clean(step['lower'])} → {clean(step['upper'])}", "strong")
         lines += [EMPTY, line(indent, name, "  ", Span(_bar(loss.value, largest), _style(loss)))]
-        amounts = f"loss {_signed(loss)}"
+        amounts = f"{clean('loss')} {_signed(loss)}"
         if error.value == error.value:
-            amounts += f"; error {_signed(error)}"
+            amounts += f"; {clean('error')} {_signed(error)}"
         lines += wrap([Span(amounts, "code")], width, indent * 2)
         lines += wrap([Span(clean(step["meaning"]), "dim")], width, indent * 2)
     lines.append(EMPTY)
@@ -90,7 +90,7 @@ def _untold(untold: Sequence[str], width: int, indent: str) -> list[Line]:
 
 
 def _row(name: str, loss: str, error: str, samples: str, indent: str, column: int, style: Any = "") -> Line:
-    cells = "".join(f"{text:>{column}}" for text in (loss, error, samples))
+    cells = "".join(right(text, column) for text in (loss, error, samples))
     return line(indent, Span(pad(clean(name), FIRST) + cells, style))
 
 

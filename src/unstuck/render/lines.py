@@ -119,6 +119,12 @@ def pad(text: str, columns: int) -> str:
     return fitted + " " * (columns - cells(fitted))
 
 
+def right(text: str, columns: int) -> str:
+    """`text` as `pad` makes it, but with the spaces before it."""
+    fitted = pad(text, columns)
+    return " " * (len(fitted) - len(fitted.rstrip(" "))) + fitted.rstrip(" ")
+
+
 def line(*spans: Span | str) -> Line:
     """A line of spans in the language of the reader; strings among them are unstyled, code is left as it is."""
     return tuple(map(_in_language, spans))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from unstuck.languages import marked
 from unstuck.render import plot
 from unstuck.render.cause import diff, gained, measured, proof, shows_what_counts, title
 from unstuck.render.figures import duration
@@ -165,10 +166,10 @@ def _cost(report: Report, width: int) -> list[Line]:
     runs = f"{cost.trainings or 'none'} of remedies and their controls"
     versions = [f"{clean(name, 40)} {clean(value, 40)}" for name, value in provenance.versions.items()]
     rows = {
-        "time": f"{duration(cost.seconds)} of {duration(cost.budget)} allowed{first}",
-        "trainings": f"{runs}; one run as given takes {duration(cost.run_seconds)}",
-        "seeds": _seeds(report),
-        "versions": ", ".join(versions),
+        marked("time"): f"{duration(cost.seconds)} of {duration(cost.budget)} allowed{first}",
+        marked("trainings"): f"{runs}; one run as given takes {duration(cost.run_seconds)}",
+        marked("seeds"): _seeds(report),
+        marked("versions"): ", ".join(versions),
         "where, when": f"{clean(provenance.device, 80)}, {clean(provenance.created, 40)}",
     }
     if math.isnan(cost.run_seconds):  # judged by its log: nothing was run

@@ -8,7 +8,7 @@ from typing import Final
 
 from unstuck.logs import RunComparison
 from unstuck.render.figures import number
-from unstuck.render.lines import EMPTY, Line, Span, Style, clean, fit, line, pad, wrap
+from unstuck.render.lines import EMPTY, Line, Span, Style, clean, fit, line, pad, right, wrap
 from unstuck.report import Report
 
 INDENT: Final = "  "
@@ -48,7 +48,8 @@ def runs_page(comparison: RunComparison, reports: Sequence[tuple[str, Report]], 
     finite = [value for row in comparison.rows for value in row.curve if math.isfinite(value)]
     low, high = min(finite, default=0.0), max((row.curve[0] for row in comparison.rows if row.curve), default=1.0)
     name = min(NAME, max((len(clean(row.name)) for row in comparison.rows), default=4))
-    head = f"{INDENT}{pad('run', name)}  {'lowest':>9}  {'at':>8}  {'final':>9}  {'quick':>8}  curve"
+    head = f"{INDENT}{pad('run', name)}  {right('lowest', 9)}  {right('at', 8)}  {right('final', 9)}"
+    head += f"  {right('quick', 8)}  {clean('curve')}"
     lines.append(line(Span(head, "dim")))
     for row in comparison.rows:
         cells = f"{number(row.best):>9}  {number(row.best_step):>8}  {number(row.final):>9}  {number(row.reached):>8}"
