@@ -218,7 +218,8 @@ class _Rebuilding:
         found = differs and any(each.in_training_mode > each.calls / 2 for each in seen)
         if found:
             line = next((each.line for each in seen if each.line), "")
-            self.notes.append(f"the script evaluates in training mode{f' at {line}' if line else ''}")
+            text = "the script evaluates in training mode"
+            self.notes.append(f"the script evaluates in training mode at {line}" if line else text)
         return found
 
     def _recorded_step(self, step: Step, repeats: int) -> RecordedStep:

@@ -71,7 +71,9 @@ def run(options: argparse.Namespace) -> int:
         import uvicorn  # noqa: F401
     except ImportError as error:
         do = "Run `pip install 'unstuck[serve]'`."
-        raise TargetError("`unstuck serve` needs starlette and uvicorn", f"no {error.name}", do) from None
+        raise TargetError(
+            "`unstuck serve` needs starlette and uvicorn", f"an environment without {error.name}", do
+        ) from None
     from unstuck.serving import serve
 
     def announce(address: str) -> None:

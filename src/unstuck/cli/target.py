@@ -168,7 +168,6 @@ def _functions(module: ModuleType) -> list[str]:
 
 
 def _function(module: ModuleType, place: str, function: str) -> Callable[..., object]:
-    called = f"`{function}` of {place}"
     if not hasattr(module, function):
         there = _functions(module)
         do = "Write `def setup():` that returns an `unstuck.Setup`."
@@ -180,26 +179,28 @@ def _function(module: ModuleType, place: str, function: str) -> Callable[..., ob
     value = getattr(module, function)
     if not callable(value):
         do = f"Write `def {function}():` that returns an `unstuck.Setup`."
-        raise TargetError(f"{called} must be a function", f"an object of type {type(value).__name__}", do)
+        raise TargetError(
+            f"`{function}` of {place} must be a function", f"an object of type {type(value).__name__}", do
+        )
     found: Callable[..., object] = value
     return found
 
 
 def _call(module: ModuleType, place: str, function: str) -> object:
-    called, value = f"`{function}` of {place}", _function(module, place, function)
+    value = _function(module, place, function)
     try:
         inspect.signature(value).bind()
     except TypeError:
         got = f"{function}{inspect.signature(value)}"
         do = "Give its parameters defaults, or name a function without any."
-        raise TargetError(f"{called} must be callable without arguments", got, do) from None
+        raise TargetError(f"`{function}` of {place} must be callable without arguments", got, do) from None
     except ValueError:
         pass  # a callable written in C may have no signature
     try:
         return value()
     except (Exception, SystemExit) as error:
         _raise_ours(error)
-        raise TargetError(f"{called} must return a set-up", _said(error), _mend(error)) from error
+        raise TargetError(f"`{function}` of {place} must return a set-up", _said(error), _mend(error)) from error
 
 
 def load_function(target: str) -> Callable[..., object]:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Final, final
 
 HOLE: Final = re.compile(r"\{(\d+)\}")
-FEWEST_LETTERS: Final = 3
-"""A template with fewer letters between its holes fits too much to be told by them."""
+FEWEST_LETTERS: Final = 2
+TELLING: Final = 3
+"""A template with fewer letters between its holes fits too much to be told by them, unless they hold numbers only."""
 
 LONGEST: Final = 4000
 """Characters of a text that is still held against templates."""

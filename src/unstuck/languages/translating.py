@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, final
 
 from unstuck.languages.choosing import ENGLISH, current
-from unstuck.languages.templates import HOLE, LONGEST, Index, Template
+from unstuck.languages.templates import HOLE, LONGEST, TELLING, Index, Template
 
 FOLDER: Final = Path(__file__).parent
 DOMAIN: Final = "unstuck"
@@ -122,7 +122,7 @@ class Messages:
             return found
         fits = tuple(self._fits(text))
         strong = [fit for fit in fits if fit[0].weight >= STRONG or not any(map(WORD.search, fit[1].values()))]
-        weak = [fit for fit in fits if fit not in strong]
+        weak = [fit for fit in fits if fit not in strong and fit[0].weight >= TELLING]
         within = [fit for fit in strong if "; " in fit[0].text or not any("; " in held for held in fit[1].values())]
         found = self._error(text, depth) or self._instance(within, depth) or self._aside(text, depth)
         found = found or self._parts(text, depth, True)

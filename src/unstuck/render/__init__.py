@@ -72,10 +72,10 @@ def save(report: Report, path: str | Path) -> None:
     target = Path(path)
     ending = target.suffix.lower()
     if ending not in FORMS:
-        endings = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+        must = f"A report's file must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
         got = f"{str(path)!r}, which ends in {ending!r}" if ending else f"{str(path)!r}, without an ending"
         do = "Choose one of these endings."
-        raise ValueError(sentence(f"A report's file must end in {endings}", got, do))
+        raise ValueError(sentence(must, got, do))
     target.write_bytes(FORMS[ending](report))
 
 

@@ -81,8 +81,8 @@ def gap_lines(report: Report, width: int, indent: str = "  ") -> list[Line]:
 
 def _basis(found: Mapping[str, Any]) -> str:
     runs = f"{found['seeds']} runs" if found["seeds"] > 1 else "one run, so that the spread over seeds is not in it"
-    metric = f" The error is the {found['metric']}." if found["metric"] else ""
-    return f"95 % intervals over samples and {runs}.{metric}"
+    text = f"95 % intervals over samples and {runs}."
+    return f"{text} The error is the {found['metric']}." if found["metric"] else text
 
 
 def _untold(untold: Sequence[str], width: int, indent: str) -> list[Line]:

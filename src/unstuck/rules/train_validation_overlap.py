@@ -74,7 +74,7 @@ def judge(overlap: Overlap) -> Verdict:
     )
     if not (sure and beyond >= MATTERS.value):
         return Verdict(Outcome.ABSENT, sentence, evidence)
-    rows = f"{worst.split} rows {', '.join(map(str, worst.first_rows))}"
+    rows = f"{worst.split} samples, rows {', '.join(map(str, worst.first_rows))}"
     return Verdict(Outcome.PRESENT, sentence, evidence, (rows,) if worst.first_rows else ())
 
 
