@@ -107,3 +107,8 @@ def test_expressions_styles_and_commands_are_no_messages(source: str) -> None:
 
 def test_the_names_of_quantities_with_an_interval_are_messages() -> None:
     assert found('x = Quantity.within("gap", value, interval, "loss")') == ["gap", "loss"]
+
+
+def test_what_is_being_measured_is_told_by_its_class() -> None:
+    assert found("class NoiseFloor:\n    @classmethod\n    def measure(cls): ...") == ["measuring noise floor"]
+    assert found("class NoiseFloor:\n    def judge(cls): ...") == []

@@ -69,6 +69,9 @@ terminal, commands."""
 WORDS: Final = re.compile(
     r"[^\W\d_]{2,}['’]?[,;:.]? +\(?[`'\"“]?[^\W\d_]|[^\W\d_]{2,} +\{\d+\}|\{\d+\}[,;:.]? +[^\W\d_]{2,}"
 )
+MEASURE: Final = "measure"
+"""What a measurement is made by; the progress of an examination tells its class in words."""
+
 QUOTED: Final = re.compile(r"`\{(\d+)\}`")
 LETTERS: Final = re.compile(r"[^\W\d_]")
 SHORT: Final = 5
@@ -327,7 +330,10 @@ class _Finder(ast.NodeVisitor):
             self.read(value, self.is_marked)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        """The values of enumerations are shown as words."""
+        """The values of enumerations are shown as words, and the name of what is being measured is."""
+        if any(isinstance(part, ast.FunctionDef) and part.name == MEASURE for part in node.body):
+            words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in node.name)
+            self.take(f"measuring{words}", node.lineno, True)
         is_enumeration = any(_name(base) == "Enum" for base in node.bases)
         for statement in _undocumented(node.body):
             if is_enumeration and isinstance(statement, ast.Assign):
