@@ -41,8 +41,11 @@ def with_penalty(setup: Setup, *, absolute: float = 0.0, squared: float = 0.0) -
             parameter.register_hook(_pull(parameter, absolute, squared))
         return model
 
-    parts = ((absolute, "sum of |w|"), (squared, "½ sum of w²"))
-    after = " + ".join(f"{value:.3g} × {what}" for value, what in parts if value > 0.0)
+    after = f"{absolute:.3g} × sum of |w| + {squared:.3g} × ½ sum of w²"
+    if not squared > 0.0:
+        after = f"{absolute:.3g} × sum of |w|"
+    elif not absolute > 0.0:
+        after = f"{squared:.3g} × ½ sum of w²"
     return setup.with_edit(Edit("penalty on the weights", "none", after, apply))
 
 

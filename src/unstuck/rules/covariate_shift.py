@@ -272,9 +272,9 @@ def _weighted(setup: Setup, known: StackedData) -> list[Setup]:
             rows = torch.as_tensor(drawn(flat.weights, train.size, setup.seed))
             again = None if theirs is None else torch.as_tensor(drawn(theirs**power, len(theirs), setup.seed))
             root = "" if power == 1.0 else "the root of "
-            says = f"in proportion to {root}the density ratio of test to training inputs ({ratio.classifier}), "
-            says += (
-                f"capped at {math.sqrt(train.size):.0f} times the mean; {flat.effective:.0f} of {train.size} effective"
+            says = (
+                f"in proportion to {root}the density ratio of test to training inputs ({ratio.classifier}), capped at "
+                f"{math.sqrt(train.size):.0f} times the mean; {flat.effective:.0f} of {train.size} effective"
             )
             found.append(with_rows(setup, rows, says, again))
     if not found:
