@@ -133,8 +133,9 @@ def select(
 def _sentence(chosen: Point, best: Point, count: int) -> str:
     if count == 1:
         return f"{chosen.name} is judged."
-    why = "" if chosen is best else f", the smallest within one standard error of {best.name}"
-    return f"{chosen.name} is chosen among {count} candidates{why}."
+    if chosen is best:
+        return f"{chosen.name} is chosen among {count} candidates."
+    return f"{chosen.name} is chosen among {count} candidates, the smallest within one standard error of {best.name}."
 
 
 def _source(candidates: Candidates, space: Space | None, search: str, trials: int, seed: int) -> Callable[[], Source]:
