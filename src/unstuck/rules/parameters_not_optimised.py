@@ -79,8 +79,8 @@ def judge(first: FirstSteps) -> Verdict:
         sentence = f"{share:.0%} of the trainable numbers get a gradient and are in no group of the optimizer."
         if first.foreign:
             sentence = (
-                f"{share:.0%} of the trainable numbers get a gradient and are in no group of the optimizer, which holds "
-                f"{first.foreign} tensors that are not the model's."
+                f"{share:.0%} of the trainable numbers get a gradient and are in no group of the optimizer, which "
+                f"holds {first.foreign} tensors that are not the model's."
             )
         return Verdict(Outcome.PRESENT, sentence, evidence, where)
     sentence = "Every trainable parameter that gets a gradient is in the optimizer, or is moved by another one."
