@@ -63,10 +63,10 @@ def speak(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def left_in_english(page: str) -> list[str]:
-    """Runs of three English words or more outside ⟦ ⟧."""
+    """Runs of three English words or more outside ⟦ ⟧; what is too long for its place is cut at "…"."""
     flat, before = " ".join(page.split()), ""
     while flat != before:
-        before, flat = flat, re.sub(r"⟦[^⟦⟧]*⟧", "§", flat)
+        before, flat = flat, re.sub(r"⟦[^⟦⟧]*[⟧…]", "§", flat)
     return ENGLISH.findall(flat)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gettext
-import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -29,15 +28,17 @@ ERROR: Final = "{0}; got {1}. {2}"
 MOST_ENDS: Final = 4
 MOST_FOREIGN_WORDS: Final = 2
 SENTENCES: Final = re.compile(r"(?<=[.?!)…]) (?=[A-Z`(\d])")
+COMMAS: Final = re.compile(r", (?![^\[\]]*\])")
+"""Between items; not those of an interval, "[0.2, 0.4]"."""
+
 ORNAMENTS: Final = " \t\n├└│─○●◐✓✗·•"
 """What stands around a text on a page and is no part of it."""
 
 WORD: Final = re.compile(r"(?<![A-Za-z])(?!(?:inf|nan)\b)[A-Za-z]{2}")
 """What makes a piece foreign that is no message: more than a number."""
 
-HAN: Final = re.compile(r"[\u3400-\u9fff]")
+IDEOGRAPH: Final = re.compile(r"[\u3400-\u9fff]")
 LATIN: Final = re.compile(r"[A-Za-z0-9%`]")
-
 ENDS: Final = (".", ":", "?", "!", "…")
 FULL_WIDTH: Final = tuple("，。：；、？！）」")
 
@@ -93,6 +94,7 @@ class Messages:
             if len(self._remembered) >= MOST_REMEMBERED:
                 self._remembered.clear()
             self._remembered[text] = known
+            self._remembered[known] = known  # a page may ask again for what it has been told
         return known
 
     def _exact(self, text: str) -> str | None:
@@ -104,6 +106,8 @@ class Messages:
                 return found.rstrip("。.")
             if spelt.endswith(".") and (found := self._texts.get(spelt[:-1])) is not None:
                 return f"{found}。"
+            if spelt.endswith(":") and (found := self._texts.get(spelt[:-1])) is not None:
+                return f"{found}："
         return None
 
     def _whole(self, text: str, depth: int) -> str | None:
@@ -156,7 +160,9 @@ class Messages:
 
     def _instance(self, fits: Sequence[_Fit], depth: int) -> str | None:
         """The translation of the most specific template that made a text."""
-        for template, fillings, stop in fits:
+        # A filling whose brackets do not pair up took one of the sentence around it: what fits otherwise comes first.
+        paired = sorted(fits, key=lambda fit: not all(map(_closes_what_it_opens, fit[1].values())))
+        for template, fillings, stop in paired:
             known = {
                 hole: None if hole in template.quoted else self._whole(filling.strip(), depth - 1)
                 for hole, filling in fillings.items()
@@ -188,7 +194,7 @@ class Messages:
             (text.split(" ── "), " ── "),
             (SENTENCES.split(text), ""),
             (text.split("; "), "；"),
-            (text.split(", "), "，"),
+            (COMMAS.split(text), "，"),
             (text.split(": ", 1), "："),
             (text.split(" → "), " → "),
         ):
@@ -221,20 +227,36 @@ def _opening(text: str) -> int | None:
     return None
 
 
+def _closes_what_it_opens(text: str) -> bool:
+    """Whether the brackets of a text pair up: where a filling's do not, it took a bracket of the sentence around it."""
+    depth = 0
+    for character in text:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth < 0:
+            return False
+    return depth == 0
+
+
 def _filled(template: str, fillings: Mapping[str, str]) -> str:
-    """A template with its holes filled: a space where Chinese meets Latin or a number, none within Chinese."""
-    parts = HOLE.split(template)
-    parts[1::2] = [fillings.get(hole, f"{{{hole}}}") for hole in parts[1::2]]
-    filled = parts[0]
-    for before, part in itertools.pairwise(parts):
-        if filled[-1:] == " " and before and HAN.match(filled[-2:-1]) and HAN.match(part):
-            filled = filled[:-1]
-        elif part[:1] == " " and HAN.match(filled[-1:]) and HAN.match(part[1:2]):
-            part = part[1:]
-        elif (HAN.match(filled[-1:]) and LATIN.match(part)) or (LATIN.match(filled[-1:]) and HAN.match(part)):
-            filled += " "
-        filled += part
+    """A template with its holes filled; between Chinese and Latin letters stands a space, between Chinese none."""
+    first, *rest = HOLE.split(template)
+    filled = first
+    for hole, literal in zip(rest[::2], rest[1::2], strict=True):
+        filled = _beside(_beside(filled, fillings.get(hole, f"{{{hole}}}")), literal)
     return filled
+
+
+def _beside(before: str, after: str) -> str:
+    if not before or not after:
+        return before + after
+    if IDEOGRAPH.match(after.lstrip(" ")) and (IDEOGRAPH.match(before.rstrip(" ")[-1:]) or before[-1] in FULL_WIDTH):
+        return before.rstrip(" ") + after.lstrip(" ")
+    if before[-1] in FULL_WIDTH and after[0] == " ":
+        return before + after.lstrip(" ")
+    left, right = before[-1], after[0]
+    if (IDEOGRAPH.match(left) and LATIN.match(right)) or (LATIN.match(left) and IDEOGRAPH.match(right)):
+        return f"{before} {after}"
+    return before + after
 
 
 def _spellings(text: str) -> tuple[str, ...]:

@@ -144,8 +144,9 @@ def _per_seed(trial: Trial, width: int, indent: str) -> list[Line]:
     if not 0 < len(trial.seeds) <= MOST_SEEDS:
         return [line(indent, pad(label, 18), Span(_range(values), style)) for label, values, style in rows]
     heads = [clean(f"seed {seed}", 14) for seed in trial.seeds]
-    columns = min(max(9, *(len(head) for head in heads)), (width - len(indent) - 18) // len(heads) - 2)
-    head_row = "".join(f"  {fit(head, columns):>{columns}}" for head in heads)
+    columns = min(max(9, *map(cells, heads)), (width - len(indent) - 18) // len(heads) - 2)
+    fitted = [fit(head, columns) for head in heads]
+    head_row = "".join(" " * (2 + columns - cells(head)) + head for head in fitted)
     lines = [line(indent, " " * 18, Span(head_row, "dim"))]
     for label, values, style in rows:
         figures = "".join(f"  {fit(number(value, 4), columns):>{columns}}" for value in values[: len(heads)])

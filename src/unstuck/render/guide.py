@@ -85,8 +85,8 @@ def _fork(question: Question, final: str, indent: str, width: int) -> list[Line]
     room = width - len(indent) - 3
     lines = wrap([Span(clean(question.text, 160), "strong")], width, indent)
     name = clean(question.quantity.name, 100)
-    number = [Span(f"{name}: "), Span(amount(question.quantity), "code"), Span(", ")]
-    body = wrap([*number, against(question.quantity, question.limit)], room)
+    number = [Span(f"{name}: "), Span(amount(question.quantity), "code")]
+    body = wrap([*number, f", {against(question.quantity, question.limit)}"], room)
     body += wrap([Span(clean(question.because, 320), "dim")], room)
     lines += [line(indent, bar, *row) for row in body]
     if question.answer is Outcome.UNDECIDED:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from unstuck.render.lines import EMPTY, Line, Span, Style, clean, line, shorten, wrap
+from unstuck.languages import translated
+from unstuck.render.lines import EMPTY, Line, Span, Style, line, named, shorten, wrap
 
 INLINE: Final = re.compile(r"(`[^`]+`|\*\*[^*]+\*\*)")
 ITEM: Final = re.compile(r"(\s*)([-*]|\d+\.) +(.*)")
@@ -21,7 +22,8 @@ def inline(text: str) -> list[Span]:
         Spans of clean text.
     """
     spans: list[Span] = []
-    kept = clean(text, longest=len(text) + 1)
+    said = translated(text)
+    kept = named(said, len(said) + 1)
     for part in INLINE.split(kept):
         if part.startswith("**") and part.endswith("**") and len(part) > 4:
             spans.append(Span(part[2:-2], "strong"))
@@ -32,7 +34,7 @@ def inline(text: str) -> list[Span]:
 
 
 def _verbatim(row: str, width: int, indent: str) -> Line:
-    text = "".join(clean(part, len(part) + 1) or part for part in re.split(r"( +)", row))
+    text = "".join(named(part, len(part) + 1) or part for part in re.split(r"( +)", row))
     return line(indent, Span(shorten(text, width - len(indent)), "code"))
 
 

@@ -174,7 +174,7 @@ def _cost(report: Report, width: int) -> list[Line]:
     }
     if math.isnan(cost.run_seconds):  # judged by its log: nothing was run
         rows |= {"time": f"{duration(cost.seconds)}; nothing was trained", "trainings": "", "seeds": ""}
-    columns = max(map(cells, rows)) + 2
+    columns = max(cells(clean(name)) for name in rows) + 2
     hanging = INDENT + " " * columns
     lines: list[Line] = []
     for name, value in rows.items():

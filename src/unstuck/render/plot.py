@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
+from unstuck.languages import translated
 from unstuck.render.figures import number
 from unstuck.render.lines import Line, Span, Style, cells, clean, fit, line, pad
 from unstuck.report import Curve
@@ -163,8 +164,8 @@ def side_by_side(
         lines.append(row(left, [Span(panel[index], shown[i][1]) for i, panel in enumerate(panels)], edge))
     rule = Span("─" * columns, "dim")
     lines.append(row("", [rule] * len(shown), "└"))
-    end = fit(f"{axis} {last_step}", columns - 2)
-    foot = Span("0" + " " * (columns - 1 - len(end)) + end, "dim")
+    end = fit(f"{translated(axis)} {last_step}", columns - 2)
+    foot = Span("0" + " " * (columns - 1 - cells(end)) + end, "dim")
     lines.append(row("", [foot] * len(shown), " "))
     if scale.logarithmic:
         lines.append(line(f"{indent}{'':>{margin}}  ", Span("logarithmic scale", "dim")))
@@ -186,7 +187,7 @@ def strip(rows: Sequence[tuple[str, Sequence[float], Style]], width: int, indent
     if len(finite) < 2 or min(finite) == max(finite):
         return []
     scale = common_scale([Curve(name, tuple(range(len(values))), tuple(values)) for name, values, _ in rows if values])
-    margin = max(cells(name) for name, _, _ in rows) + 2
+    margin = max(cells(clean(name)) for name, _, _ in rows) + 2
     columns = min(44, width - len(indent) - margin - 1)
     lines: list[Line] = []
     for name, values, style in rows:

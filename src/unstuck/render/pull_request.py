@@ -13,7 +13,7 @@ from unstuck.languages import translated
 from unstuck.render.cause import OUTCOME_WORDS, gained
 from unstuck.render.figures import against, amount, duration, number
 from unstuck.render.guide import BRANCH_SENTENCE
-from unstuck.render.lines import clean
+from unstuck.render.lines import clean, named
 from unstuck.render.page import HOW_FREELY, UNPROVEN
 from unstuck.render.ruled_out import why_not
 from unstuck.report import Branch, Evidence, Finding, Outcome, Report, Status, Trial
@@ -37,7 +37,11 @@ def escaped(text: str, longest: int = 640) -> str:
     Returns:
         One line without active markup, HTML, link, mention or reference.
     """
-    entities = clean(text, longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _escaped(clean(text, longest))
+
+
+def _escaped(text: str) -> str:
+    entities = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     spelled = _MARKUP.sub(r"\\\1", entities)
     spelled = _LINKS.sub(lambda found: f"{found[1]}{APART}" if found[1] != "://" else f":{APART}//", spelled)
     return _AT_START.sub(lambda found: f"{APART}{found[1]}", spelled)
@@ -100,8 +104,8 @@ def _cause(report: Report) -> list[str]:
     cause = report.cause
     if cause is None:
         return []
-    name = f"**{escaped(cause.rule.code, 12)} {escaped(cause.rule.name, 80)}** ({translated(cause.status.value)})"
-    lines = ["", f"{name}: {escaped(cause.verdict.sentence)}"]
+    name, status = _escaped(named(cause.rule.name, 80)), translated(cause.status.value)
+    lines = ["", f"**{escaped(cause.rule.code, 12)} {name}** ({status}): {escaped(cause.verdict.sentence)}"]
     if cause.evidence:
         lines += ["", *_table(["measured", "value", "limit"], [_number(each) for each in cause.evidence[:6]])]
     if cause.verdict.where:
@@ -123,7 +127,7 @@ def _guide(report: Report) -> list[str]:
 
 def _listed(findings: Sequence[Finding], sentence: bool) -> list[str]:
     return [
-        f"- {escaped(finding.rule.code, 12)} {escaped(finding.rule.name, 80)}"
+        f"- {escaped(finding.rule.code, 12)} {_escaped(named(finding.rule.name, 80))}"
         f"{'' if not sentence else f' ({translated(finding.status.value)})'}: "
         f"{escaped(finding.verdict.sentence if sentence else why_not(finding), 320)}"
         for finding in findings

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from unstuck.render.figures import against, amount, number, share, spread
-from unstuck.render.lines import EMPTY, Line, Span, clean, wrap
+from unstuck.render.lines import EMPTY, Line, Span, clean, named, wrap
 from unstuck.report import FAMILY_BRANCH, Branch, Finding, Outcome
 
 MOST_SHOWN: Final = 6
@@ -124,7 +124,7 @@ def ruled_out_lines(findings: Sequence[Finding], width: int, indent: str, every:
     shown, rest = (list(findings), []) if every else telling(findings)
     lines: list[Line] = []
     for finding in shown:
-        subject = f"{clean(finding.rule.code, 12)} {clean(finding.rule.name)}: "
+        subject = f"{clean(finding.rule.code, 12)} {named(finding.rule.name)}: "
         lines += wrap([subject, Span(clean(why_not(finding), 320), "dim")], width, indent, indent * 3)
     if not rest:
         return lines

@@ -13,12 +13,13 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
+from unstuck.languages import translated
 from unstuck.render.cure import CureRecord
 from unstuck.render.figures import number
 from unstuck.render.html import guide, view
 from unstuck.render.html.cure import cure_picture, step_of
 from unstuck.render.html.language import in_language, words_of
-from unstuck.render.lines import clean
+from unstuck.render.lines import clean, named
 from unstuck.render.pictures.language import in_language as pictures_in_language
 from unstuck.render.pictures.picture import Picture
 from unstuck.report import Report, Status
@@ -49,6 +50,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["clean"] = clean
+    environment.filters["named"] = named
     environment.filters["figure"] = lambda value: number(value, 4) if isinstance(value, (int, float)) else value
     environment.globals["view"] = view
     return environment
@@ -149,7 +151,7 @@ def to_html(report: Report) -> str:
 
 
 FRAME: Final = Markup(
-    '<iframe title="Report of unstuck" sandbox="allow-scripts" srcdoc="{}" '
+    '<iframe title="{}" sandbox="allow-scripts" srcdoc="{}" '
     'style="width: 100%; height: 640px; border: 1px solid #8884; border-radius: 6px"></iframe>'
 )
 
@@ -163,7 +165,7 @@ def framed(report: Report) -> str:
     Returns:
         The page inside a sandboxed frame: its script can reach neither the notebook nor the network.
     """
-    return str(Markup(in_language(FRAME)).format(to_html(report)))  # noqa: S704
+    return str(FRAME.format(translated("Report of unstuck"), to_html(report)))
 
 
 def cure_to_html(cure: CureRecord) -> str:

@@ -18,7 +18,10 @@ TAGS: Final[dict[str, str]] = {"zh": "zh-CN"}
 OPAQUE: Final = ("script", "style", "pre", "code", "del", "ins")
 """Elements whose text is no prose."""
 
-_PIECES: Final = re.compile(rf"(<({'|'.join(OPAQUE)})\b.*?</\2>|<[^>]+>)", re.DOTALL)
+_NAME: Final = '<span translate="no">'
+"""What stands before a name, which is the same in every language."""
+
+_PIECES: Final = re.compile(rf"(<({'|'.join(OPAQUE)})\b.*?</\2>|{_NAME}.*?</span>|<[^>]+>)", re.DOTALL)
 _LABELS: Final = re.compile(r'\b(aria-label|title|alt|placeholder)="([^"]*)"')
 
 _SAID: Final = re.compile(r"""\bsay\((['"])((?:(?!\1).)+)\1""")
@@ -47,7 +50,8 @@ def in_language(page: str) -> str:
     pieces = _PIECES.split(page)
     said: list[str] = []
     for text, markup in zip(pieces[::3], [*pieces[1::3], ""], strict=True):
-        said += [_said(text), markup if markup.startswith(tuple(f"<{name}" for name in OPAQUE)) else _tag(markup)]
+        is_prose = not markup.startswith((*(f"<{name}" for name in OPAQUE), _NAME))
+        said += [_said(text), _tag(markup) if is_prose else markup]
     return "".join(said).replace('<html lang="en">', f'<html lang="{TAGS.get(language, language)}">', 1)
 
 
