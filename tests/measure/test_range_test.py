@@ -71,11 +71,12 @@ def test_best_rate_of_a_valley_lies_within_the_interval(rate: float) -> None:
 
 
 def test_the_place_of_the_given_rate() -> None:
-    assert range_test(bowl(2.0 / 11.0, 1.0, 10.0), steps=20).is_best
+    best = range_test(bowl(2.0 / 11.0, 1.0, 10.0), steps=20)
+    assert best.low < 1.0 < best.high
     low = range_test(bowl(1e-4, 1.0, 10.0), steps=20)
-    assert not low.is_best and low.best > 100.0 and low.excess_low > 0.8
+    assert low.low > 1.0 and low.best > 100.0 and low.excess_low > 0.8
     high = range_test(bowl(5.0, 1.0, 10.0), steps=20)
-    assert not high.is_best and high.best < 0.1 and high.excess == pytest.approx(1.0, abs=0.05)
+    assert high.high < 1.0 and high.best < 0.1 and high.excess == pytest.approx(1.0, abs=0.05)
 
 
 def test_noise_does_not_move_the_answer() -> None:

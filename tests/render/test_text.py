@@ -15,7 +15,8 @@ from tests.render import samples
 from tests.render.strategies import reports
 from unstuck.quantity import Quantity, Threshold
 from unstuck.render.lines import cells
-from unstuck.render.text import plain, print_report, rich_text
+from unstuck.render.page import page
+from unstuck.render.text import plain, print_lines, rich_lines
 from unstuck.report import Branch, Candidate, Change, Evidence, Finding, Outcome, Report, Status, Trial, Unchecked
 
 SICK = """\
@@ -237,15 +238,15 @@ def test_a_report_reads_to_the_letter(report: Report, page: str) -> None:
 
 @pytest.mark.parametrize("report", [samples.sick(), samples.healthy(), samples.cut_short()])
 def test_colour_adds_nothing_but_colour(report: Report) -> None:
-    assert [row.rstrip() for row in rich_text(report).plain.splitlines()] == plain(report).splitlines()
+    assert [row.rstrip() for row in rich_lines(page(report, 80)).plain.splitlines()] == plain(report).splitlines()
     stream = io.StringIO()
-    print_report(report, Console(file=stream, width=80, no_color=True, force_terminal=False))
+    print_lines(page(report, 80), Console(file=stream, width=80, no_color=True, force_terminal=False))
     assert [row.rstrip() for row in stream.getvalue().splitlines()] == plain(report).splitlines()
 
 
 def test_a_terminal_gets_colours() -> None:
     stream = io.StringIO()
-    print_report(samples.sick(), Console(file=stream, width=80, force_terminal=True, color_system="standard"))
+    print_lines(page(samples.sick(), 80), Console(file=stream, width=80, force_terminal=True, color_system="standard"))
     assert "\x1b[31mOPT001 learning-rate-too-high" in stream.getvalue()
 
 
@@ -258,8 +259,8 @@ def test_no_line_is_wider_than_the_page_and_nothing_hostile_gets_through(report:
         assert cell_len(row) <= 80
         assert len(row) <= 80
         assert not any(unicodedata.category(character).startswith("C") for character in row)
-    assert rich_text(report).plain.rstrip() == text.rstrip() or [
-        row.rstrip() for row in rich_text(report).plain.split("\n")
+    assert rich_lines(page(report, 80)).plain.rstrip() == text.rstrip() or [
+        row.rstrip() for row in rich_lines(page(report, 80)).plain.split("\n")
     ] == [row.rstrip() for row in text.rstrip("\n").split("\n")]
 
 
@@ -273,7 +274,7 @@ def test_markup_and_control_characters_are_shown_and_not_obeyed() -> None:
     report = dataclasses.replace(samples.healthy(), sentence="layer [red]\x1b[31m\n[/red] trains")
     assert "✓ layer [red]\\x1b[31m [/red] trains" in plain(report)
     stream = io.StringIO()
-    print_report(report, Console(file=stream, width=80, force_terminal=True, color_system="standard"))
+    print_lines(page(report, 80), Console(file=stream, width=80, force_terminal=True, color_system="standard"))
     assert "layer [red]\\x1b[31m [/red] trains" in stream.getvalue()
 
 

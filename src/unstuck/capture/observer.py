@@ -98,11 +98,6 @@ class Observer:
         self.steps = 0
         self._in_step: Optimizer | None = None
 
-    @property
-    def is_close(self) -> bool:
-        """Whether calls are noted at present."""
-        return self._tape.awake
-
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Look on while the block runs; every hook and wrapper is gone afterwards."""

@@ -68,13 +68,6 @@ class CapacityCurve:
         """The network with the lowest held-out loss."""
         return min(self.points, key=lambda point: point.held_out if math.isfinite(point.held_out) else math.inf)
 
-    @property
-    def smallest_as_good(self) -> Capacity:
-        """The narrowest network whose held-out loss lies within one standard error of the lowest."""
-        best = self.best
-        spread = best.standard_error if math.isfinite(best.standard_error) else 0.0
-        return next(point for point in self.points if point.held_out <= best.held_out + spread)
-
     @classmethod
     def measure(
         cls, prepared: Prepared, trained: Trained, allowance: Allowance, comparison: Comparison

@@ -1,9 +1,15 @@
-"""What a measurement is."""
+"""What a measurement is: a frozen dataclass of plain numbers that knows how to measure itself.
+
+`cost` is what it costs, in training runs of the set-up. `measure` is a class method whose parameters say by their
+annotations what it needs: other measurements, or the materials that `examine` provides (`Setup`, `Prepared`,
+`Trained`). A parameter annotated `Callable[[], T]` is measured only when it is called; it raises `NotMeasurable` where
+`T` cannot be had.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, final
+from typing import final
 
 
 @final
@@ -20,17 +26,3 @@ class Unmeasured:
 
 class NotMeasurable(Exception):
     """Raised inside `measure` where a set-up does not have what the measurement looks at."""
-
-
-class Measurement(Protocol):
-    """A frozen dataclass of plain numbers that knows how to measure itself.
-
-    `measure` is a class method whose parameters say by their annotations what it needs: other measurements,
-    or the materials that `examine` provides (`Setup`, `Prepared`, `Trained`). A parameter annotated
-    `Callable[[], T]` is measured only when it is called; it raises `NotMeasurable` where `T` cannot be had.
-    """
-
-    cost: ClassVar[float]
-    """What it costs, in training runs of the set-up."""
-
-    measure: ClassVar[Any]

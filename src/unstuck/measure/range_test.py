@@ -98,11 +98,6 @@ class RangeTest:
             raise NotMeasurable("nothing goes lower on the training data, so no other rate is sought")
         return range_test(prepared.setup, seconds=max(2.0, RUNS * history.record.seconds))
 
-    @property
-    def is_best(self) -> bool:
-        """Whether the given rate lies between those that are worse beyond the noise."""
-        return self.low < 1.0 < self.high
-
 
 def range_test(
     setup: Setup, *, steps: int | None = None, seeds: int = SEEDS, seconds: float = math.inf, finely: bool = True

@@ -68,19 +68,6 @@ def rich_lines(lines: Sequence[Line]) -> Text:
     return text
 
 
-def rich_text(report: Report, width: int = WIDTH) -> Text:
-    """Write a report in colour.
-
-    Args:
-        report: The report.
-        width: Columns, 60 at least.
-
-    Returns:
-        Rich text of the same lines as `plain`.
-    """
-    return rich_lines(page(report, max(NARROWEST, width)))
-
-
 def width_of(console: Console) -> int:
     """The columns a page takes on a console: 80, fewer where the terminal is narrower."""
     return max(NARROWEST, min(WIDTH, console.width))
@@ -94,13 +81,3 @@ def print_lines(lines: Sequence[Line], console: Console) -> None:
         console: Where to print.
     """
     console.print(rich_lines(lines), soft_wrap=True, highlight=False, markup=False)
-
-
-def print_report(report: Report, console: Console) -> None:
-    """Print a report on a console, in colour where it has colours.
-
-    Args:
-        report: The report.
-        console: Where to print.
-    """
-    print_lines(page(report, width_of(console)), console)

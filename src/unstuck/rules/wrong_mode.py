@@ -146,11 +146,6 @@ class _Dropped(nn.Module):
         return outputs
 
 
-def _in_training_mode(model: nn.Module, batch: Any) -> Any:
-    model.train()
-    return model(batch[0])
-
-
 def _in_evaluation_mode(model: nn.Module, optimizer: Optimizer, batch: Any) -> Tensor:
     """The step of a loop that evaluates now and then, and never calls `train()` again."""
     model.eval()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -170,9 +169,3 @@ def destination(report: Report, node: Node) -> str:
     if branch is Branch.UNDECIDED:
         return "Where the failure lies could not be decided."
     return f"Trying it out led here: {BRANCH_SENTENCE[branch]}."
-
-
-def lit_words(questions: Sequence[Question]) -> str:
-    """The way in one line: "Is the training loss large? yes"."""
-    answers = {Outcome.PRESENT: "yes", Outcome.ABSENT: "no", Outcome.UNDECIDED: "undecided"}
-    return " ".join(f"{clean(question.text, 160)} {answers[question.answer]}." for question in questions)
