@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from unstuck.errors import RecordError
-from unstuck.recording.reader import RunInfo, is_record, open_record
+from unstuck.recording.reader import is_record, open_record
+from unstuck.recording.rows import RunInfo
 from unstuck.recording.schema import SUFFIX
 
 

@@ -6,15 +6,13 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-import numpy as np
-
 from unstuck.errors import RecordError
-from unstuck.recording.blocks import Buckets, Real, Whole, joined, unpack
+from unstuck.recording.blocks import Buckets, unpack
+from unstuck.recording.connections import damaged, for_reading
+from unstuck.recording.rows import Epoch, RunInfo, Series, series_of
 from unstuck.recording.schema import APPLICATION, VERSION, LayerEntry, Notice, prepare, version_of
 
 SILENT_SECONDS: Final = 60.0
@@ -24,92 +22,6 @@ PAUSES: Final = 10.0
 """Multiple of the longest pause between two signs of life that a run may be silent."""
 
 MAGIC: Final = b"SQLite format 3\x00"
-
-
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class Series:
-    """One series, K rows; a row is one value, or where the run was long a bucket of several.
-
-    Attributes:
-        name: Such as "loss" or "gradient_norm".
-        layer: What it belongs to, "" for the run as a whole.
-        steps: First step of each row, shape `[K]`.
-        values: Mean of each row, which is the value itself where it holds one, `[K]`; NaN where none was finite.
-        last_steps: Last step of each row, `[K]`.
-        counts: Values that each row stands for, `[K]`.
-        first: First value of each row, `[K]`.
-        last: Last value of each row, `[K]`.
-        low: Least value of each row, `[K]`.
-        high: Greatest value of each row, `[K]`.
-        bad: Values of each row that were NaN or infinite, `[K]`.
-    """
-
-    name: str
-    layer: str
-    steps: Whole
-    values: Real
-    last_steps: Whole
-    counts: Whole
-    first: Real
-    last: Real
-    low: Real
-    high: Real
-    bad: Real
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        return len(self.steps)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """What a record says of its run.
-
-    Attributes:
-        path: The file.
-        name: What the run is called.
-        created: When it began, seconds since the epoch, UTC.
-        heartbeat: When it last wrote, likewise.
-        ended: When it ended, likewise; None where it has not.
-        status: "running", "finished" or "crashed": by an exception, or by its silence.
-        error: What ended it, or "".
-        last_step: The last step that was recorded, -1 where none was.
-        settings: What tells it from other runs.
-        versions: Package → version.
-        facts: Everything else that was noted of the run as a whole.
-    """
-
-    path: Path
-    name: str
-    created: float
-    heartbeat: float
-    ended: float | None
-    status: str
-    error: str
-    last_step: int
-    settings: Mapping[str, Any]
-    versions: Mapping[str, str]
-    facts: Mapping[str, Any]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """The end of an epoch.
-
-    Attributes:
-        number: Counted from 1.
-        step: Steps done by then.
-        time: When, seconds since the epoch, UTC.
-        measured: What was measured, such as "validation_loss".
-    """
-
-    number: int
-    step: int
-    time: float
-    measured: Mapping[str, float]
 
 
 @final
@@ -214,10 +126,10 @@ class Record:
                 try:
                     block = unpack(data, rows, stride)
                 except ValueError as error:
-                    raise RecordError(*_damaged(self.path, error)) from None
+                    raise RecordError(*damaged(self.path, error)) from None
                 for key, place in here.items():
                     parts[key].append(block.column(place))
-        return {key: _series(key, found, since) for key, found in parts.items()}
+        return {key: series_of(key, found, since) for key, found in parts.items()}
 
     def epochs(self) -> tuple[Epoch, ...]:
         """The epochs that have ended."""
@@ -248,7 +160,7 @@ class Record:
         try:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise RecordError(*_damaged(self.path, error)) from None
+            raise RecordError(*damaged(self.path, error)) from None
 
 
 def is_record(path: str | os.PathLike[str]) -> bool:
@@ -277,9 +189,9 @@ def open_record(path: str | os.PathLike[str]) -> Record:
     if not place.is_file():
         raise RecordError("A record must be a file", f"{str(place)!r}, which is none", "Give the path of one.")
     try:
-        connection = _connected(place)
+        connection = for_reading(place)
     except sqlite3.Error as error:
-        raise RecordError(*_damaged(place, error)) from None
+        raise RecordError(*damaged(place, error)) from None
     try:
         if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
             raise RecordError("A record must be one that `unstuck` has written", repr(str(place)), "Give another path.")
@@ -291,49 +203,8 @@ def open_record(path: str | os.PathLike[str]) -> Record:
             prepare(connection)
     except sqlite3.Error as error:
         connection.close()
-        raise RecordError(*_damaged(place, error)) from None
+        raise RecordError(*damaged(place, error)) from None
     except RecordError:
         connection.close()
         raise
     return Record(place, connection)
-
-
-def _connected(place: Path) -> sqlite3.Connection:
-    """A connection that cannot write; where not even locks can be made, one that takes the file as it lies."""
-    address = place.resolve().as_uri()
-    for way in ("?mode=ro", "?immutable=1"):
-        connection = sqlite3.connect(
-            address + way, uri=True, timeout=2.0, isolation_level=None, check_same_thread=False
-        )
-        try:
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError:
-            connection.close()
-            if way == "?immutable=1":
-                raise
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise AssertionError("one of the two ways returns or raises")
-
-
-def _series(key: tuple[str, str], parts: list[Buckets], since: int) -> Series:
-    name, layer = key
-    if not parts:
-        whole, real = np.empty(0, np.int64), np.empty(0)
-        return Series(name, layer, whole, real, whole, whole, real, real, real, real, real)
-    found = joined(parts)
-    found = found.rows(np.argsort(found.first_steps, kind="stable"))
-    found = found.rows(found.last_steps > since)
-    return Series(
-        name, layer, found.first_steps, found.mean, found.last_steps, found.counts,
-        found.first, found.last, found.low, found.high, found.bad,
-    )  # fmt: skip
-
-
-def _damaged(path: Path, error: Exception) -> tuple[str, str, str]:
-    got = f"{str(path)!r}: {error}"
-    do = "What is whole can be got out by `sqlite3 FILE .recover`."
-    return "A record must be a file that can be read and is not damaged", got, do

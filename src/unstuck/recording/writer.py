@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import sqlite3
 import time
 import warnings
-from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final, final
 
 from unstuck.errors import RecordError
+from unstuck.recording.connections import for_writing, made_in, unwritable
+from unstuck.recording.frames import Column, Frame
 from unstuck.recording.retention import Retention, cut_from
-from unstuck.recording.schema import APPLICATION, SUFFIX, LayerEntry, Notice, prepare
+from unstuck.recording.schema import LayerEntry, Notice
 
 FLUSH_SECONDS: Final = 1.0
 """Seconds after which what has been added is written: what a killed process loses at most, besides the last sample."""
@@ -28,27 +27,6 @@ MOST_WAITING: Final = 1 << 20
 
 MOST_ROWS: Final = 1024
 RETRY_SECONDS: Final = 10.0
-
-Column = tuple[str, str]
-"""Name and layer of a series; "" for the layer where it belongs to none."""
-
-
-@final
-class _Frame:
-    """Series that are known at the same steps, and the rows of them that wait to be written."""
-
-    def __init__(self, columns: tuple[Column, ...]) -> None:
-        self.columns = columns
-        self.steps = array("q")
-        self.values = array("d")
-        self.dropped = 0
-        self.retention = Retention(len(columns))
-
-    def give_up_half(self) -> None:
-        half = len(self.steps) // 2
-        del self.steps[:half]
-        del self.values[: half * len(self.columns)]
-        self.dropped += half
 
 
 @final
@@ -73,7 +51,7 @@ class RecordWriter:
         self.seconds = 0.0
         self._connection = connection
         self._owner = os.getpid()
-        self._frames: dict[tuple[Column, ...], _Frame] = {}
+        self._frames: dict[tuple[Column, ...], Frame] = {}
         self._facts: dict[str, Any] = {}
         self._statements: list[tuple[str, tuple[Any, ...]]] = []
         self._waiting = 0
@@ -106,19 +84,8 @@ class RecordWriter:
         Raises:
             RecordError: If the folder cannot be written to.
         """
-        place = Path(folder).absolute()  # the program may change its directory
         now = time.time()
-        stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%d-%H%M%S")
-        plain = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
-        path = place / f"{stamp}-{plain[:60]}-{os.urandom(2).hex()}{SUFFIX}"
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644))
-            writer = cls(path, _connected(path))
-        except (OSError, sqlite3.Error) as error:
-            with suppress(OSError):
-                path.unlink()
-            raise RecordError(*_unwritable(path, error)) from None
+        writer = cls(*made_in(folder, name, now))
         writer.set(
             name=name, created=now, status="running", error="", settings=dict(settings or {}),
             versions={"python": platform.python_version(), **(versions or {})},
@@ -144,9 +111,9 @@ class RecordWriter:
         """
         place = Path(path).absolute()
         if not place.is_file():
-            raise RecordError(*_unwritable(place, FileNotFoundError(2, "no such file")))
+            raise RecordError(*unwritable(place, FileNotFoundError(2, "no such file")))
         try:
-            writer = cls(place, _connected(place))
+            writer = cls(place, for_writing(place))
             for identity, names in writer._connection.execute("SELECT id, series FROM frame").fetchall():
                 found = dict(writer._series())
                 columns = tuple(found[each] for each in json.loads(names))
@@ -157,7 +124,7 @@ class RecordWriter:
             last = writer._connection.execute("SELECT max(last_step) FROM block").fetchone()[0]
             writer.last_step = -1 if last is None else int(last)
         except (OSError, sqlite3.Error) as error:
-            raise RecordError(*_unwritable(place, error)) from None
+            raise RecordError(*unwritable(place, error)) from None
         writer.set(status="running", error="")
         writer.flush()
         return writer
@@ -277,10 +244,10 @@ class RecordWriter:
         with suppress(sqlite3.Error):
             self._connection.close()
 
-    def _frame(self, columns: tuple[Column, ...]) -> _Frame:
+    def _frame(self, columns: tuple[Column, ...]) -> Frame:
         frame = self._frames.get(columns)
         if frame is None:
-            frame = self._frames[columns] = _Frame(columns)
+            frame = self._frames[columns] = Frame(columns)
         return frame
 
     def _forget(self) -> None:
@@ -295,7 +262,7 @@ class RecordWriter:
 
     def _write(self) -> None:
         run = self._connection.execute
-        retained: list[tuple[_Frame, Retention]] = []
+        retained: list[tuple[Frame, Retention]] = []
         heartbeat = {"heartbeat": time.time(), "longest_pause": self._longest_pause, "last_step": self.last_step}
         dropped = sum(frame.dropped for frame in self._frames.values())
         if dropped:
@@ -331,26 +298,3 @@ class RecordWriter:
     def _series(self) -> list[tuple[int, Column]]:
         rows = self._connection.execute("SELECT id, name, layer FROM series")
         return [(identity, (name, layer)) for identity, name, layer in rows]
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
-    try:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        if application not in (0, APPLICATION):
-            raise sqlite3.DatabaseError("it is a database of something else")
-        prepare(connection)  # before the write-ahead log, so that the file itself says from the first moment what it is
-        with suppress(sqlite3.OperationalError):  # a file system without shared memory keeps the plain journal
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA wal_autocheckpoint = 2000")
-        connection.execute("PRAGMA journal_size_limit = 0")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _unwritable(path: Path, error: Exception) -> tuple[str, str, str]:
-    reason = getattr(error, "strerror", None) or str(error)
-    return "A record must be in a folder that can be written to", f"{str(path)!r}: {reason}", "Name one."
