@@ -14,7 +14,8 @@ from torch.utils.hooks import RemovableHandle
 from tests.setup.accepted import Bag, Tied, columns, network, usual
 from unstuck import Setup
 from unstuck.loop import LayerTrace, fit
-from unstuck.loop.watching import Watcher, parametrised_layers, sampled_steps
+from unstuck.loop.layers import parametrised_layers
+from unstuck.loop.watching import Watcher, sampled_steps
 
 STEPS = 6
 

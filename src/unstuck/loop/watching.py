@@ -11,18 +11,19 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
+from torch.nn.utils.parametrize import is_parametrized
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from unstuck.loop.layers import own_parameters, parametrised_layers
 from unstuck.loop.norms import norm, norms, square, zero_share
 from unstuck.loop.record import LayerTrace
+from unstuck.loop.window import Window, stale_share
 
 LONGEST_ACCUMULATION: Final = 32
 """Calls of a `train_step` without a step of the optimizer after which it is taken to make none."""
@@ -34,56 +35,12 @@ SAMPLED: Final = 24
 """Steps of a run that are sampled."""
 
 
-def parametrised_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Modules that own parameters themselves, by name, each once; a reparametrised one owns what it is made of."""
-    inside = {
-        id(part) for module in model.modules() if isinstance(module, ParametrizationList) for part in module.modules()
-    }
-    return {
-        name: module for name, module in model.named_modules() if id(module) not in inside and own_parameters(module)
-    }
-
-
-def own_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """The parameters of a module itself, those behind a reparametrisation included."""
-    own = list(module.parameters(recurse=False))
-    if is_parametrized(module):
-        own.extend(module.get_submodule("parametrizations").parameters())
-    return own
-
-
 def sampled_steps(total: int, wanted: int = SAMPLED) -> frozenset[int]:
     """Which steps of a run to sample: the first three, then evenly, then the last."""
     if total <= wanted:
         return frozenset(range(total))
     spaced = torch.linspace(0, total - 1, wanted - 2).round().long().tolist()
     return frozenset({0, 1, 2, *spaced})
-
-
-@final
-@dataclass
-class _Window:
-    """What is seen of the step that is being sampled.
-
-    Attributes:
-        calls: Training calls that it spans so far.
-        reached: Parameters that a gradient has reached, by id.
-        stale: Gradient that was there before the first of them did, by id.
-        fresh: Gradient that has come since, by id; kept only where there was a stale one.
-        before: Weights before the step, by id.
-        gradients_seen: Whether the gradients of the step have been recorded.
-        stepped: Whether the optimizer has stepped.
-        outputs: Root mean square and share of zeros of each layer's last output.
-    """
-
-    calls: int = 0
-    reached: set[int] = field(default_factory=set)
-    stale: dict[int, Tensor] = field(default_factory=dict)
-    fresh: dict[int, Tensor] = field(default_factory=dict)
-    before: dict[int, Tensor] = field(default_factory=dict)
-    gradients_seen: bool = False
-    stepped: bool = False
-    outputs: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @final
@@ -108,7 +65,7 @@ class Watcher:
         self._layers: dict[str, list[nn.Parameter]] = {}
         self._order: dict[str, int] = {}
         self._values: dict[tuple[str, str], list[float]] = defaultdict(list)
-        self._window: _Window | None = None
+        self._window: Window | None = None
         self._is_due = False
         self._at_boundary = True  # whether the optimizer stepped in the last call, so that a sample may begin
         self._never_steps = False
@@ -125,7 +82,7 @@ class Watcher:
         """
         self._is_due |= due
         if self._window is None and self._is_due and self._at_boundary:
-            self._window, self._is_due = _Window(), False
+            self._window, self._is_due = Window(), False
         stepped: list[bool] = []
         handles = [
             self.optimizer.register_step_pre_hook(self._see_whole_gradient),
@@ -202,7 +159,7 @@ class Watcher:
         finally:
             self.seconds += time.perf_counter() - start
 
-    def _hook(self, window: _Window) -> list[RemovableHandle]:
+    def _hook(self, window: Window) -> list[RemovableHandle]:
         layers = parametrised_layers(self.model)
         self._layers = {name: own_parameters(layer) for name, layer in layers.items()}
         handles = [
@@ -217,7 +174,7 @@ class Watcher:
         handles.append(self.optimizer.register_step_post_hook(self._after_step(window)))
         return handles
 
-    def _see_output(self, name: str, window: _Window) -> Any:
+    def _see_output(self, name: str, window: Window) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             start = time.perf_counter()
             tensor = output[0] if isinstance(output, tuple) and output else output
@@ -229,7 +186,7 @@ class Watcher:
 
         return hook
 
-    def _see_arrival(self, parameter: Tensor, window: _Window) -> Any:
+    def _see_arrival(self, parameter: Tensor, window: Window) -> Any:
         """Note what gradient was there when the first of this step arrives: nothing, if it had been cleared."""
         key = id(parameter)
 
@@ -246,7 +203,7 @@ class Watcher:
 
         return hook
 
-    def _before_step(self, window: _Window) -> Any:
+    def _before_step(self, window: Window) -> Any:
         def hook(optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
             if window.before:  # of several steps in one call, as a GAN's, the first is sampled
                 return
@@ -258,7 +215,7 @@ class Watcher:
 
         return hook
 
-    def _after_step(self, window: _Window) -> Any:
+    def _after_step(self, window: Window) -> Any:
         def hook(*_: Any) -> None:
             if not window.stepped:
                 with self._timed():
@@ -286,50 +243,25 @@ class Watcher:
             self._norms += torch.linalg.vector_norm(whole, dim=1, dtype=torch.float64).tolist()
         self._parts.clear()
 
-    def _see_weights(self, window: _Window) -> None:
+    def _see_weights(self, window: Window) -> None:
         for name, parameters in self._layers.items():
             for parameter in parameters:
                 window.before[id(parameter)] = parameter.detach().clone()
             self._values[name, "weight_norm"].append(norm(parameters))
 
-    def _see_gradients(self, window: _Window) -> None:
+    def _see_gradients(self, window: Window) -> None:
         if window.gradients_seen:
             return
         window.gradients_seen = True
         for name, parameters in self._layers.items():
             gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
             self._values[name, "gradient_norm"].append(norm(gradients))
-            self._values[name, "stale_share"].append(_stale_share(window, parameters))
+            self._values[name, "stale_share"].append(stale_share(window, parameters))
 
-    def _see_update(self, window: _Window) -> None:
+    def _see_update(self, window: Window) -> None:
         for name, parameters in self._layers.items():
             moved = [parameter.detach() - window.before[id(parameter)] for parameter in parameters]
             self._values[name, "update_norm"].append(norm(moved))
-
-
-def _stale_share(window: _Window, parameters: list[nn.Parameter]) -> float:
-    """Norm of the gradient that was there before the step's backward passes, over that of the whole.
-
-    The whole is taken before clipping, which a clipped norm cannot be compared with.
-
-    Args:
-        window: What was seen of the step.
-        parameters: Of one layer.
-
-    Returns:
-        The share, 0 where there is no gradient.
-    """
-    stale = whole = 0.0
-    for parameter in parameters:
-        key = id(parameter)
-        if key in window.stale:
-            stale += square(window.stale[key])
-            whole += square(window.stale[key] + window.fresh[key])
-        elif parameter.grad is not None:
-            size = square(parameter.grad)
-            whole += size
-            stale += size if key not in window.reached else 0.0
-    return float((stale / whole) ** 0.5) if whole > 0.0 else 0.0
 
 
 _KEYS: Final = ("gradient_norm", "weight_norm", "update_norm", "output_rms", "output_zero_share", "stale_share")

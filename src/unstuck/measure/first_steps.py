@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 
 from unstuck.edits.registration import unregistered
 from unstuck.loop.clock import WorkClock
+from unstuck.loop.layers import own_parameters, parametrised_layers
 from unstuck.loop.stages import take_step
-from unstuck.loop.watching import own_parameters, parametrised_layers
 from unstuck.measure.ledger import STEP, Ledger, copies
 from unstuck.measure.preparation import Prepared
 from unstuck.setup import Batch, Setup

@@ -12,8 +12,8 @@ from torch.overrides import TorchFunctionMode
 
 from unstuck.loop.clock import WorkClock
 from unstuck.loop.correcting import SLOPE_ZERO, way_out
+from unstuck.loop.layers import own_parameters, parametrised_layers
 from unstuck.loop.stages import take_step
-from unstuck.loop.watching import own_parameters, parametrised_layers
 from unstuck.measure.first_steps import FirstSteps, LayerConduct
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.protocol import NotMeasurable

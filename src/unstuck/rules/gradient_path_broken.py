@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from unstuck import patients
 from unstuck.errors import RemedyError
 from unstuck.loop.correcting import SLOPE_ZERO
-from unstuck.loop.watching import parametrised_layers
+from unstuck.loop.layers import parametrised_layers
 from unstuck.measure.gradient_path import GradientPath
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict

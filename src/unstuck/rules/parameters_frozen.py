@@ -39,7 +39,7 @@ from torch import nn
 
 from unstuck import patients
 from unstuck.errors import RemedyError
-from unstuck.loop.watching import own_parameters, parametrised_layers
+from unstuck.loop.layers import own_parameters, parametrised_layers
 from unstuck.measure.frozen_weights import FrozenWeights
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict

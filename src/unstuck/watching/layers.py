@@ -7,7 +7,7 @@ from typing import Any, Final, final
 
 from torch import Tensor, nn
 
-from unstuck.loop.watching import own_parameters, parametrised_layers
+from unstuck.loop.layers import own_parameters, parametrised_layers
 from unstuck.recording import LayerEntry
 
 WRAPPERS: Final = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
