@@ -516,7 +516,7 @@ def test_looking_that_fails_is_said_and_the_training_goes_on(tmp_path: Path, mon
     def fails(*arguments: Any) -> Any:
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr("unstuck.watching.sample.norms_of", fails)
+    monkeypatch.setattr("unstuck.watching.sample.norms", fails)
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     with pytest.warns(RuntimeWarning, match="can no longer be looked at .*no such kernel"):

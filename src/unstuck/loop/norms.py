@@ -12,10 +12,13 @@ COUNTED: Final = 65_536
 """Elements that are looked at for a share; counting zeros takes a hundred times as long as a norm."""
 
 
+HALF: Final = (torch.float16, torch.bfloat16)
+
+
 def _dense(tensor: Tensor) -> Tensor:
     """The values that a norm is taken of, in at least single precision."""
-    values = tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+    values = tensor.coalesce().values() if tensor.is_sparse else tensor
+    return values.float() if values.dtype in HALF else values
 
 
 def norm(tensors: Sequence[Tensor]) -> float:
@@ -23,11 +26,13 @@ def norm(tensors: Sequence[Tensor]) -> float:
     return float(torch.linalg.vector_norm(torch.stack(norms(tensors)), dtype=torch.float64)) if tensors else 0.0
 
 
+@torch.no_grad()
 def norms(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Euclidean norm of each tensor, shape `[]`, left on the device so that nothing has to wait for it."""
-    return tuple(torch._foreach_norm([_dense(tensor) for tensor in tensors]))
+    """Euclidean norm of each tensor, shape `[]`, by one kernel where they are alike, left on the device."""
+    return tuple(torch._foreach_norm([_dense(tensor) for tensor in tensors])) if tensors else ()
 
 
+@torch.no_grad()
 def square(tensor: Tensor) -> float:
     """Sum of squares."""
     return float(torch.linalg.vector_norm(_dense(tensor)).double().square())

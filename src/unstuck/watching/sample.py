@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, final
 
 import torch
@@ -18,17 +17,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
+from unstuck.loop.norms import HALF, norms
+from unstuck.watching.elements import Compared, compared_of, row_of, some_of
 from unstuck.watching.layers import Layers, local
 from unstuck.watching.ranks import combined
-
-COMPARED: Final = 1024
-"""Elements of a parameter that are compared before and after the step; all where there are no more."""
-
-COMPARED_SHARE: Final = 256
-"""Of larger parameters every so-many-th element at least."""
-
-RUN: Final = 8
-"""Elements of a parameter that are compared in a row."""
 
 LOOKED_AT: Final = 16_384
 """Elements of an output that are looked at; all where there are no more."""
@@ -36,27 +28,7 @@ LOOKED_AT: Final = 16_384
 OUTPUT_RUN: Final = 32
 """Elements of an output that are looked at in a row."""
 
-HALF: Final = (torch.float16, torch.bfloat16)
-
 Row = dict[tuple[str, str], float]
-
-
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class _Compared:
-    """The elements of P weights that are compared before and after a step, N in all.
-
-    Attributes:
-        where: Address of each weight, shape `[P]`.
-        places: Views of the elements of each, shape `[P]`.
-        owners: Weight of each element, shape `[N]`.
-        scale: Elements of a weight for each that is compared, shape `[P]`.
-    """
-
-    where: tuple[int, ...]
-    places: tuple[Tensor, ...]
-    owners: Tensor
-    scale: Tensor
 
 
 @final
@@ -91,7 +63,7 @@ class Sampler:
         self._leftovers: dict[int, Tensor | None] = {}
         self._norms: list[Tensor] = []
         self._held: list[int] = []
-        self._compared = _Compared((), (), torch.zeros(0), torch.zeros(0))
+        self._compared = Compared((), (), torch.zeros(0), torch.zeros(0))
         self._before: Tensor | None = None
         self._problem: Exception | None = None
 
@@ -134,9 +106,9 @@ class Sampler:
             has_gradients: Whether the gradients are there yet; a closure makes them later.
         """
         weights = self.layers.held()
-        self._compared = self._compared_of(weights)
-        self._before = _row(self._compared.places)
-        self._norms = list(norms_of(weights))
+        self._compared = compared_of(weights, self._compared)
+        self._before = row_of(self._compared.places)
+        self._norms = list(norms(weights))
         if has_gradients:
             self._see_gradients(optimizer)
 
@@ -160,7 +132,7 @@ class Sampler:
             self._see_gradients(optimizer)
         assert self._before is not None
         compared = self._compared
-        squares = (_row(compared.places) - self._before).double().square_()
+        squares = (row_of(compared.places) - self._before).double().square_()
         moved = torch.zeros_like(compared.scale).index_add_(0, compared.owners, squares).mul_(compared.scale).sqrt_()
         leftovers = [norm for norm in self._leftovers.values() if norm is not None]
         outputs = [part for output in self._outputs for part in output[2:]]
@@ -181,26 +153,12 @@ class Sampler:
         self.forget()
         return row, ahead
 
-    def _compared_of(self, weights: Sequence[Tensor]) -> _Compared:
-        """Some elements of each weight: the views of the sample before, while the weights lie where they lay."""
-        where = tuple(weight.data_ptr() for weight in weights)
-        if where != self._compared.where or 0 in where:
-            wanted = [max(COMPARED, weight.numel() // COMPARED_SHARE) for weight in weights]
-            places = [_some(weight.detach(), most, RUN) for weight, most in zip(weights, wanted, strict=True)]
-            sizes = torch.tensor([place.numel() for place in places])
-            shares = [max(1, each.numel()) / max(1, place.numel()) for each, place in zip(weights, places, strict=True)]
-            device = places[0].device if places else torch.device("cpu")
-            owners = torch.arange(len(places)).repeat_interleave(sizes).to(device)
-            scale = torch.tensor(shares, dtype=torch.float64).to(device)
-            self._compared = _Compared(where, tuple(places), owners, scale)
-        return self._compared
-
     def _see_gradients(self, optimizer: Optimizer) -> None:
         found = [(number, each.grad) for number, each in enumerate(self.layers.parameters) if each.grad is not None]
         self._held = [number for number, _ in found]
-        norms = list(norms_of([gradient if type(gradient) is Tensor else local(gradient) for _, gradient in found]))
+        sizes = list(norms([gradient if type(gradient) is Tensor else local(gradient) for _, gradient in found]))
         scale = getattr(optimizer, "grad_scale", None)  # a fused optimizer undoes the loss scaling itself
-        self._norms += [norm / scale for norm in norms] if isinstance(scale, Tensor) else norms
+        self._norms += [size / scale for size in sizes] if isinstance(scale, Tensor) else sizes
 
     def _summed(self, rest: Any) -> list[list[float]]:
         """Count, sum, sum of squares and greatest value of each layer's outputs, `[L, 4]`."""
@@ -223,7 +181,7 @@ class Sampler:
             if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.numel():
                 self.order.setdefault(number, len(self.order))
                 try:
-                    seen = _some(local(tensor), LOOKED_AT, OUTPUT_RUN)  # at once: it may be overwritten in place
+                    seen = some_of(local(tensor), LOOKED_AT, OUTPUT_RUN)  # at once: it may be overwritten in place
                     wide = torch.float32 if seen.dtype in HALF else None
                     norm = torch.linalg.vector_norm(seen, dtype=wide)
                     self._outputs.append((number, seen.numel(), seen.sum(dtype=wide), norm, seen.amax()))
@@ -241,54 +199,12 @@ class Sampler:
                 start = self._clock()
                 old = parameter.grad
                 try:
-                    self._leftovers[number] = None if old is None else norms_of([local(old)])[0]
+                    self._leftovers[number] = None if old is None else norms([local(old)])[0]
                 except Exception as error:
                     self._problem = error
                 self.seconds += self._clock() - start
 
         return hook
-
-
-def norms_of(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Euclidean norm of each tensor, shape `[]`, all in one kernel where they are alike, left on the device."""
-    if not tensors:
-        return ()
-    dense = [each.coalesce().values() if each.is_sparse else each for each in tensors]
-    if any(each.dtype in HALF for each in dense):
-        return tuple(torch._foreach_norm([each.float() for each in dense]))
-    return tuple(torch._foreach_norm(dense))
-
-
-def _some(tensor: Tensor, most: int, run: int) -> Tensor:
-    """Evenly spaced runs of a tensor's elements, or all where there are no more: always a view of it.
-
-    Runs, because single elements would each cost a cache line.
-
-    Args:
-        tensor: Any.
-        most: Elements that are wanted.
-        run: Elements in a row.
-
-    Returns:
-        Shape `[R, run]`, or the tensor itself.
-    """
-    count = tensor.numel()
-    if count <= most:
-        return tensor
-    stride = run * (count // most) | 1  # odd, so that it meets every row and column
-    spans = zip(tensor.shape, tensor.stride(), strict=True)
-    if 1 + sum((size - 1) * step for size, step in spans) == count:  # densely, in whatever order
-        return tensor.as_strided(((count - run) // stride + 1, run), (stride, 1), tensor.storage_offset())
-    return tensor[:: min(count // most, len(tensor))]
-
-
-def _row(parts: Sequence[Tensor]) -> Tensor:
-    """The elements of tensors one after another, also from several devices."""
-    if not parts:
-        return torch.zeros(0)
-    device = parts[0].device
-    flat = [part if part.dim() == 1 else part.reshape(-1) for part in parts]
-    return torch.cat([part if part.device == device else part.to(device) for part in flat])
 
 
 def _read(scalars: Sequence[Tensor]) -> list[float]:
