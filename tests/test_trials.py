@@ -20,10 +20,11 @@ from unstuck.laboratory import Attempt, Laboratory
 from unstuck.loop import Run, fit
 from unstuck.measure.comparison import LARGE, Comparison
 from unstuck.measure.scores import Scores
+from unstuck.pairing import MORE_SEEDS, SEEDS
 from unstuck.report import Outcome
 from unstuck.rule import Aim
 from unstuck.setup import Setup
-from unstuck.trials import MORE_SEEDS, SEEDS, Tried, apply_remedy, curve, decide, trial
+from unstuck.trials import Tried, apply_remedy, trial
 
 GAUGE = Gauge(comparison(1.0), Aim.TRAINING, by_loss=True)
 
@@ -100,25 +101,6 @@ def test_the_same_again_gains_nothing(loss: float, reached: float, constant: flo
 )
 def test_closed_is_the_share_of_the_shortfall(pairs: list[tuple[float, float]], share: float) -> None:
     assert GAUGE.closed([(scores(old), scores(new)) for old, new in pairs]) == pytest.approx(share)
-
-
-@pytest.mark.parametrize(
-    ("gains", "outcome"),
-    [
-        ([0.03], Outcome.ABSENT),
-        ([0.031], Outcome.UNDECIDED),  # one seed proves nothing, however large
-        ([1.0], Outcome.UNDECIDED),
-        ([0.1, 0.1, 0.1], Outcome.PRESENT),
-        ([0.099, 0.099, 0.099], Outcome.ABSENT),
-        ([0.9, 0.8, 0.9], Outcome.PRESENT),
-        ([0.9, 0.1, -0.5], Outcome.UNDECIDED),
-        ([0.9, 0.0, 0.0], Outcome.UNDECIDED),
-        ([0.2, -0.2, 0.04], Outcome.ABSENT),
-        ([0.5, math.nan, 0.5], Outcome.UNDECIDED),
-    ],
-)
-def test_gains_decide(gains: list[float], outcome: Outcome) -> None:
-    assert decide(gains) is outcome
 
 
 class Table:
@@ -314,13 +296,6 @@ def test_a_remedy_that_needs_what_was_not_measured_does_not_apply() -> None:
 
     with pytest.raises(RemedyError, match="Comparison"):
         apply_remedy(rule("OPT001", needs), Examination(None), line())
-
-
-def test_a_curve_is_thinned_but_keeps_its_course() -> None:
-    drawn_curve = curve("loss", fit(line(epochs=40)))
-    assert len(drawn_curve.steps) == len(drawn_curve.values) <= 120
-    assert drawn_curve.values[0] > 10 * drawn_curve.values[-1]
-    assert drawn_curve.steps[0] == 0 and drawn_curve.steps[-1] < 320
 
 
 def test_enough_is_a_fifth_of_what_counts_as_large() -> None:

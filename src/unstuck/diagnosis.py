@@ -26,6 +26,7 @@ from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.scores import FinalScores
 from unstuck.measure.task import Task
 from unstuck.mechanism import is_gone
+from unstuck.pairing import curve
 from unstuck.progress import Listener, Progress, nobody
 from unstuck.provenance import provenance
 from unstuck.ranking import finding_of, ranked, stands
@@ -46,7 +47,7 @@ from unstuck.setup import Setup
 from unstuck.setup.describe import describe
 from unstuck.statement import sentence_of
 from unstuck.store import stored
-from unstuck.trials import Tried, curve
+from unstuck.trials import Tried
 
 
 class TimeUp(Exception):

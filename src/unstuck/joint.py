@@ -20,11 +20,12 @@ from unstuck.examine import Examination
 from unstuck.gauge import Gauge, loss_compares
 from unstuck.laboratory import Attempt, Laboratory
 from unstuck.measure.comparison import LARGE, Comparison
+from unstuck.pairing import measure
 from unstuck.ranking import AS_GOOD
 from unstuck.report import Outcome
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
-from unstuck.trials import Path, Tried, apply_remedy, measure
+from unstuck.trials import Path, Tried, apply_remedy
 
 NECESSARY: Final = 0.5
 """A remedy without which less than this share of the joint gain is left is necessary: it does more than the rest."""

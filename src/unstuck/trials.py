@@ -12,32 +12,21 @@ from unstuck.errors import RemedyError
 from unstuck.examine import Examination, requests
 from unstuck.gauge import Gauge, loss_compares
 from unstuck.laboratory import Attempt, Laboratory
-from unstuck.loop import Run
-from unstuck.measure.comparison import LARGE, Comparison
+from unstuck.measure.comparison import Comparison
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.scores import Scores
+from unstuck.pairing import GAIN, HOPELESS, measure
 from unstuck.quantity import Quantity
-from unstuck.report import Candidate, Curve, Outcome, Trial
+from unstuck.report import Candidate, Outcome, Trial
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
 from unstuck.setup.describe import difference
-from unstuck.stats import mean_interval
-
-SEEDS: Final = 3
-MORE_SEEDS: Final = 5
-HOPELESS: Final = 0.03
-"""A gain on the first seed below which the other seeds are not run: a third of what would matter."""
 
 NEARLY: Final = 0.9
 """Among several changes, the smallest that gains at least this share of the best one is kept."""
 
 MOST_PAIRED: Final = 3
 """Changes of one remedy that are paired over seeds at most, while each proves less than its first seed promised."""
-
-CURVE_POINTS: Final = 120
-
-GAIN: Final = "gain, as a share of the span from the best constant to the lowest known"
-
 
 Path = tuple[tuple[str, int], ...]
 """Codes of rules, each with the number of the candidate of its remedy."""
@@ -178,91 +167,6 @@ def _screen(
     return [(gauge.gain(control.scores, reached[id(changed)]), changed) for _, changed in screened], failure
 
 
-def measure(
-    laboratory: Laboratory, chosen: Setup, gauge: Gauge, says: str, announce: Callable[[str], None]
-) -> tuple[Trial, Scores]:
-    """Pair a changed set-up with the control over seeds.
-
-    Args:
-        laboratory: Trains, and holds the control.
-        chosen: The changed set-up.
-        gauge: Turns scores into gains.
-        says: What was changed, as an imperative sentence.
-        announce: Told what is being tried.
-
-    Returns:
-        The record, and the scores from the first seed.
-    """
-    start = time.monotonic()
-    given = laboratory.prepared.setup
-    pairs, note = _pair(laboratory, chosen, gauge, announce)
-    scores = [(before.scores, after.scores) for before, after in pairs]
-    gains = [gauge.gain(before, after) for before, after in scores]
-    interval = mean_interval(gains) if len(gains) > 1 else None
-    outcome, whole = decide(gains), laboratory.whole
-    if whole is not None:  # what a shorter run proves must hold against the longer one that the user has
-        note = " ".join([f"Each run was cut to {laboratory.steps} of {len(whole.run.losses)} steps.", note]).strip()
-        if outcome is Outcome.PRESENT and gauge.gain(whole.scores, scores[0][1]) < LARGE.value:
-            outcome = Outcome.UNDECIDED
-    record = Trial(
-        remedy=says,
-        changes=difference(given, chosen),
-        outcome=outcome,
-        score=gauge.score,
-        seeds=tuple(before.run.setup.seed for before, _ in pairs),
-        before=tuple(gauge.number(before) for before, _ in scores),
-        after=tuple(gauge.number(after) for _, after in scores),
-        gain=Quantity(GAIN, sum(gains) / len(gains), "1", *((interval.low, interval.high) if interval else ())),
-        closed=gauge.closed(scores),
-        curves=_curves(pairs, gauge.score),
-        seconds=time.monotonic() - start,
-        note=note,
-    )
-    return record, scores[0][1]
-
-
-def _curves(pairs: Sequence[tuple[Attempt, Attempt]], score: str) -> tuple[Curve, ...]:
-    """Both runs of each seed, the first seed's first; the validation losses too where the training loss is not it."""
-    drawn: list[Curve] = []
-    for number, pair in enumerate(pairs):
-        for words, attempt in zip(("as given", "with the remedy"), pair, strict=True):
-            run = attempt.run
-            drawn.append(curve(f"{words}, seed {run.setup.seed}" if number else words, run))
-    for pair in pairs if not score.startswith("training") else ():
-        for words, attempt in zip(("as given", "with the remedy"), pair, strict=True):
-            record = attempt.run.record
-            ends = record.epoch_ends[: len(record.validation_losses)]
-            if ends:
-                label = f"{words}, seed {record.seed}, validation loss"
-                drawn.append(Curve(label, ends, record.validation_losses))
-    return tuple(drawn)
-
-
-def _pair(
-    laboratory: Laboratory, chosen: Setup, gauge: Gauge, announce: Callable[[str], None]
-) -> tuple[list[tuple[Attempt, Attempt]], str]:
-    """Control and remedy from the same seeds: one where it is hopeless, three, or up to five while undecided."""
-    given = laboratory.prepared.setup
-    first = given.seed
-    pairs = [(laboratory.attempt(given, first), laboratory.attempt(chosen, first))]
-    gains = [gauge.gain(pairs[0][0].scores, pairs[0][1].scores)]
-    while gains[0] > HOPELESS and len(pairs) < MORE_SEEDS:
-        if len(pairs) >= SEEDS and decide(gains) is not Outcome.UNDECIDED:
-            break
-        seeds = range(first + len(pairs), first + max(SEEDS, len(pairs) + 1))
-        announce(f"the same from seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}")
-        found = laboratory.attempt_all([(setup, seed) for seed in seeds for setup in (given, chosen)])
-        for before, after in zip(found[::2], found[1::2], strict=True):
-            if isinstance(before, Attempt) and isinstance(after, Attempt):
-                pairs.append((before, after))
-                gains.append(gauge.gain(before.scores, after.scores))
-        wanted = seeds.stop - first
-        if len(pairs) < wanted:
-            failure = next(str(attempt) for attempt in found if not isinstance(attempt, Attempt))
-            return pairs, f"{len(pairs)} of {wanted} seeds were run: {failure}"
-    return pairs, ""
-
-
 def apply_remedy(rule: Rule, examination: Examination, setup: Setup) -> tuple[Setup, ...]:
     """The changed set-ups that a rule's remedy proposes.
 
@@ -295,32 +199,3 @@ def apply_remedy(rule: Rule, examination: Examination, setup: Setup) -> tuple[Se
     if not candidates:
         raise RemedyError("it proposes nothing for this set-up")
     return candidates
-
-
-def curve(label: str, run: Run) -> Curve:
-    """A run's training loss, averaged over equal stretches so that it can be drawn."""
-    losses = run.losses
-    width = max(1, math.ceil(len(losses) / CURVE_POINTS))
-    steps = range(0, len(losses), width)
-    means = tuple(sum(losses[step : step + width]) / len(losses[step : step + width]) for step in steps)
-    return Curve(label, tuple(steps), means)
-
-
-def decide(gains: Sequence[float]) -> Outcome:
-    """Say whether gains prove, refute, or leave it open.
-
-    Args:
-        gains: One a seed, at least one.
-
-    Returns:
-        PRESENT where the mean matters and its interval is above 0, ABSENT where it does not matter.
-    """
-    mean = sum(gains) / len(gains)
-    if len(gains) == 1:
-        return Outcome.ABSENT if mean <= HOPELESS else Outcome.UNDECIDED
-    interval = mean_interval(list(gains))
-    if mean >= LARGE.value and interval.low > 0.0:
-        return Outcome.PRESENT
-    if mean < 0.5 * LARGE.value or interval.high < LARGE.value:
-        return Outcome.ABSENT
-    return Outcome.UNDECIDED
