@@ -19,13 +19,13 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+from unstuck.capture.backward_passes import BackwardPasses
 from unstuck.capture.batches import Batches
 from unstuck.capture.copies import Copies
 from unstuck.capture.module_hooks import ModuleHooks
-from unstuck.capture.sightings import Backward, Evaluation, Sampled, Trainer
-from unstuck.capture.slicing import cut
-from unstuck.capture.swapping import quiet, said, swapped
-from unstuck.capture.tape import Call, Tape, autocast_now, leaves
+from unstuck.capture.sightings import Evaluation, Sampled, Trainer
+from unstuck.capture.swapping import quiet, swapped
+from unstuck.capture.tape import Call, Tape, autocast_now
 from unstuck.setup.model import unwrapped
 from unstuck.setup.source import calling_line
 
@@ -34,13 +34,6 @@ SAMPLED: Final = 3
 
 STREAMED: Final = 200
 """Steps that are looked at where the batches come from no loader that could be asked again."""
-
-
-MOST_ANSWERS: Final = 64
-"""Tensors that networks gave without gradients, of one step, that are kept to be found again."""
-
-READ_TOGETHER: Final = 64
-"""Losses that are read from a device at once."""
 
 
 class Stopped(BaseException):
@@ -58,7 +51,6 @@ class Observer:
         seed: The seed that torch was given last before the first step.
         notes: What went wrong in looking on.
         ended_by: "steps", "minutes" or "".
-        losses: Loss of every backward pass, as it was given to it.
         steps: Optimizer steps so far.
         seconds: Wall time spent in looking closely.
         copies: Copies that were made of the script's objects.
@@ -78,25 +70,27 @@ class Observer:
         self.seed = 0
         self.notes: list[str] = []
         self.ended_by = ""
-        self.losses: list[float] = []
         self.seconds = 0.0
         self._limit, self._deadline = steps, math.inf if minutes is None else time.monotonic() + 60 * minutes
         self._process = os.getpid()
         self._tape = Tape()
         self.copies = Copies(self._remark)
         self.batches = Batches(self._tape, self._is_elsewhere)
+        self._passes = BackwardPasses(self._tape, self.copies, self.batches, self._remark)
         self._modules = ModuleHooks(self._before_module, self._after_module)
         self._depth = 0
         self._thread = threading.get_ident()
         self._stepped_off = False
         self._random: Tensor | None = None
-        self._backwards: list[Backward] = []
         self._clips: list[tuple[str, float, str]] = []
-        self._pending: list[Tensor] = []
         self._used_losses = 0
-        self._answers: list[tuple[Tensor, str]] = []
         self.steps = 0
         self._in_step: Optimizer | None = None
+
+    @property
+    def losses(self) -> list[float]:
+        """Loss of every backward pass, as it was given to it."""
+        return self._passes.losses
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -117,7 +111,7 @@ class Observer:
                     hook.remove()
                 self._modules.off()
                 self._tape.end()
-                self._read_losses()
+                self._passes.read()
 
     # What is wrapped for the time of the script, where torch has no public hook.
 
@@ -200,8 +194,7 @@ class Observer:
         self._stepped_off = False
         self._tape.inside -= 1
         if self._tape.awake and not torch.is_grad_enabled() and any(True for _ in module.parameters()):
-            self._answers += [(tensor, calling_line()) for _, tensor in leaves(output)]
-            del self._answers[:-MOST_ANSWERS]
+            self._passes.note_answer(output, calling_line())
         if self._tape.awake and torch.is_grad_enabled():
             call = Call(unwrapped(module), arguments, keywords, output, autocast_now(), "", random=self._random)
             self._tape.note(call)
@@ -225,50 +218,11 @@ class Observer:
         if self.batches.last is not None and self.batches.last not in seen.feeds:
             seen.feeds.append(self.batches.last)
 
-    # Data.
-
     # Backward passes and steps.
 
     def _see_backward(self, tensors: Any) -> None:
         with self._timed():
-            root = tensors if isinstance(tensors, Tensor) else next(iter(tensors), None)
-            if not isinstance(root, Tensor) or root.numel() != 1:
-                return
-            if self._tape.awake:
-                self._look_closely(root)
-            self._pending.append(root.detach())
-            if root.device.type == "cpu" or len(self._pending) >= READ_TOGETHER:
-                self._read_losses()
-
-    def _read_losses(self) -> None:
-        self.losses += [float(each) for each in self._pending]
-        self._pending.clear()
-
-    def _look_closely(self, root: Tensor) -> None:
-        calls = [*self._tape.calls]
-        awake, self._tape.awake = self._tape.awake, False
-        try:
-            answers = {id(tensor): line for tensor, line in self._answers}
-            found = cut(calls, root, self.batches.origins(), self.copies.tensors(), answers)
-            held = self.copies.parameters()
-            stale = {id(each) for each in held if each.grad is not None and bool(each.grad.detach().any())}
-            trained = [] if found is None else self.copies.called([found])
-            random = next((call.random for call in calls if call.function in trained), None) if trained else None
-            self._backwards.append(
-                Backward(
-                    float(root.detach()),
-                    found,
-                    frozenset(stale),
-                    all(module.training for module in trained),
-                    random,
-                    calling_line(),
-                    self.batches.last,
-                )
-            )
-        except Exception as error:  # a script is never stopped by what we fail to see
-            self._remark(f"a loss could not be followed: {said(error)}")
-        finally:
-            self._tape.awake = awake
+            self._passes.see(tensors, calling_line() if self._tape.awake else "")
 
     def _before_step(self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if self._is_elsewhere():
@@ -293,7 +247,7 @@ class Observer:
 
     def _called(self) -> list[nn.Module]:
         """Modules that the losses since the last step have come from."""
-        return self.copies.called([each.slice for each in self._backwards if each.slice is not None])
+        return self.copies.called([each.slice for each in self._passes.close if each.slice is not None])
 
     def _prepare(self, trainer: Trainer, called: list[nn.Module]) -> None:
         if not called and trainer.closure:
@@ -309,15 +263,16 @@ class Observer:
         trainer = self.trainers[id(optimizer)]
         trainer.steps += 1
         trainer.first_loss.append(self._used_losses)
-        self._used_losses = len(self.losses) + len(self._pending)
+        self._used_losses = self._passes.count
         trainer.last_loss.append(self._used_losses)
         self.steps += 1
         if self.batches.last is not None:
             self.batches.last.trained += 1
         if self._tape.awake:
-            sampled = Sampled(tuple(self._backwards), trainer.used_gradient, tuple(self._clips))
+            sampled = Sampled(tuple(self._passes.close), trainer.used_gradient, tuple(self._clips))
             trainer.sampled.append(sampled)
-            self._backwards, self._clips, self._answers = [], [], []
+            self._clips = []
+            self._passes.forget()
             self.batches.forget()
             self._tape.clear()
             if self._has_seen_enough():
