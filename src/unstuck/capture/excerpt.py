@@ -9,14 +9,13 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
+
+from unstuck.capture.variables import DEFINITIONS, FUNCTIONS, bound_by, bound_in, changes, read_in
 
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
-_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
-_DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-_SILENT: Final = ("print", "input", "exit", "quit")
 
 
 class Unwritable(Exception):
@@ -65,7 +64,7 @@ def excerpt(
     kept = _kept(local, needed, _own_functions(tree))
     top = _before_training(_top_level(tree), training, trains, everything=not isinstance(scope, ast.Module))
     above = _kept(top, needed, _own_functions(tree))
-    bound = {name for statement in (*kept, *above) for name in _bound(statement)}
+    bound = {name for statement in (*kept, *above) for name in bound_in(statement)}
     if not isinstance(scope, ast.Module):
         _check_parameters(scope, needed, bound)
     for name, line in wanted:
@@ -73,10 +72,10 @@ def excerpt(
             raise Unwritable(f"`{name}`, which line {line} makes, comes after the start of the training or inside it")
     shared = _read_by_definitions(above)
     is_split = isinstance(scope, ast.Module) and not any(
-        _bound(each) & shared for each in above if not isinstance(each, _DEFINITIONS)
+        bound_in(each) & shared for each in above if not isinstance(each, DEFINITIONS)
     )
-    inside = kept if not is_split else [each for each in above if not isinstance(each, _DEFINITIONS)]
-    outside = above if not is_split else [each for each in above if isinstance(each, _DEFINITIONS)]
+    inside = kept if not is_split else [each for each in above if not isinstance(each, DEFINITIONS)]
+    outside = above if not is_split else [each for each in above if isinstance(each, DEFINITIONS)]
 
     def text(statements: Sequence[ast.stmt]) -> tuple[str, ...]:
         return tuple(_with_arguments(_text(source, each, needed), arguments) for each in statements)
@@ -124,12 +123,7 @@ def value_of(source: str, name: str, line: int) -> ast.expr | None:
 
 
 def _assigns(node: ast.AST, name: str) -> bool:
-    return isinstance(node, (ast.Assign, ast.AnnAssign)) and name in _bound(node)
-
-
-def names_in(expression: str) -> set[str]:
-    """The variables that an expression reads."""
-    return _read(ast.parse(expression, mode="eval"))
+    return isinstance(node, (ast.Assign, ast.AnnAssign)) and name in bound_in(node)
 
 
 # Where variables are made.
@@ -146,7 +140,7 @@ def _common(tree: ast.Module, wanted: Sequence[tuple[str, int]]) -> Scope:
 def _scope(tree: ast.Module, name: str, line: int) -> Scope:
     found: Scope = tree
     for node in ast.walk(tree):
-        if isinstance(node, (*_FUNCTIONS, ast.ClassDef)) and node.lineno <= line <= (node.end_lineno or 0):
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)) and node.lineno <= line <= (node.end_lineno or 0):
             if isinstance(node, ast.ClassDef):
                 raise Unwritable(f"`{name}` is made inside the class {node.name}, at line {line}")
             found = node  # `ast.walk` goes from the outside in
@@ -165,13 +159,13 @@ def _top_level(tree: ast.Module) -> list[ast.stmt]:
     """The statements of a module, with what runs only in a script in place of its guard."""
     found: list[ast.stmt] = []
     for statement in tree.body:
-        is_guard = isinstance(statement, ast.If) and "__name__" in _read(statement.test)
+        is_guard = isinstance(statement, ast.If) and "__name__" in read_in(statement.test)
         found += statement.body if is_guard and isinstance(statement, ast.If) else [statement]
     return found
 
 
 def _own_functions(tree: ast.Module) -> set[str]:
-    return {each.name for each in tree.body if isinstance(each, _FUNCTIONS)}
+    return {each.name for each in tree.body if isinstance(each, FUNCTIONS)}
 
 
 # What belongs to the training.
@@ -179,7 +173,7 @@ def _own_functions(tree: ast.Module) -> set[str]:
 
 def _training_functions(tree: ast.Module, training: int) -> set[str]:
     """Functions that take the training step, or call one that does."""
-    functions = [node for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)]
+    functions = [node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)]
     found = {each.name for each in functions if each.lineno <= training <= (each.end_lineno or 0)}
     while True:
         more = {each.name for each in functions if _called(each) & found} - found
@@ -193,7 +187,7 @@ def _before_training(
 ) -> list[ast.stmt]:
     found: list[ast.stmt] = []
     for statement in statements:
-        if isinstance(statement, _DEFINITIONS):
+        if isinstance(statement, DEFINITIONS):
             found.append(statement)
         elif statement.lineno <= training <= (statement.end_lineno or 0) or _called(statement) & trains:
             if not everything:
@@ -217,67 +211,16 @@ def _kept(statements: Sequence[ast.stmt], needed: set[str], own: set[str]) -> li
     while True:
         before = len(kept)
         for statement in statements:
-            if id(statement) in kept or not (_bound(statement) & needed or _changes(statement, needed, own)):
+            if id(statement) in kept or not (bound_in(statement) & needed or changes(statement, needed, own)):
                 continue
             kept.add(id(statement))
-            needed |= _read(statement) if not isinstance(statement, (ast.Import, ast.ImportFrom)) else set()
+            needed |= read_in(statement) if not isinstance(statement, (ast.Import, ast.ImportFrom)) else set()
         if len(kept) == before:
             return [each for each in statements if id(each) in kept]
 
 
-def _bound(node: ast.AST) -> set[str]:
-    """The names that a statement binds in the scope in which it stands."""
-    if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-        return {node.name}
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
-        return {alias.asname or alias.name.split(".")[0] for alias in node.names}
-    if isinstance(node, (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
-        return set()
-    own = {node.id} if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else set()
-    return own.union(*(_bound(each) for each in ast.iter_child_nodes(node)))
-
-
-def _read(node: ast.AST) -> set[str]:
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)}
-
-
-def _changes(statement: ast.stmt, needed: set[str], own: set[str]) -> bool:
-    """Whether a statement changes what a needed name stands for: `model.apply(…)`, `torch.manual_seed(0)`."""
-    if isinstance(statement, _DEFINITIONS):
-        return False
-    for node in _without_functions(statement):
-        if isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
-            if _root(node) in needed:
-                return True
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            root, call = _root(node.value.func), node.value
-            given = set().union(*(_read(each) for each in (*call.args, *call.keywords)))
-            if root in needed and root not in _SILENT and root not in own:
-                return True
-            if root in own and given & needed:
-                return True
-        elif isinstance(node, ast.For) and _root(node.iter) in needed:
-            names = _bound(node.target)  # what is done to the parts of a needed thing is done to it
-            if any(_changes(each, names, own) for each in node.body):
-                return True
-    return False
-
-
-def _without_functions(node: ast.AST) -> Iterator[ast.AST]:
-    yield node
-    for each in ast.iter_child_nodes(node):
-        if not isinstance(each, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
-            yield from _without_functions(each)
-
-
-def _root(node: ast.AST) -> str:
-    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
 def _read_by_definitions(statements: Sequence[ast.stmt]) -> set[str]:
-    return set().union(*(_read(each) for each in statements if isinstance(each, (*_FUNCTIONS, ast.ClassDef))))
+    return set().union(*(read_in(each) for each in statements if isinstance(each, (*FUNCTIONS, ast.ClassDef))))
 
 
 # Text.
@@ -285,7 +228,7 @@ def _read_by_definitions(statements: Sequence[ast.stmt]) -> set[str]:
 
 def _text(source: str, statement: ast.stmt, needed: set[str]) -> str:
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
-        names = [each for each in statement.names if each.name == "*" or _bound_by(each) in needed]
+        names = [each for each in statement.names if each.name == "*" or bound_by(each) in needed]
         if isinstance(statement, ast.Import):
             return ast.unparse(ast.Import(names))
         return ast.unparse(ast.ImportFrom(statement.module, names, statement.level))
@@ -303,10 +246,6 @@ def _text(source: str, statement: ast.stmt, needed: set[str]) -> str:
     if not is_alone or (has_long_string and statement.col_offset):
         return ast.unparse(statement)
     return textwrap.dedent("\n".join(lines)).rstrip(" ;")
-
-
-def _bound_by(alias: ast.alias) -> str:
-    return alias.asname or alias.name.split(".")[0]
 
 
 def _with_arguments(text: str, arguments: Sequence[str]) -> str:

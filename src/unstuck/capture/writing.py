@@ -9,12 +9,13 @@ from typing import Final, final
 
 from torch import nn
 
-from unstuck.capture.excerpt import Excerpt, Unwritable, epochs_of, excerpt, names_in, value_of
+from unstuck.capture.excerpt import Excerpt, Unwritable, epochs_of, excerpt, value_of
 from unstuck.capture.program import Reference
 from unstuck.capture.recorded_functions import Forward, RecordedLoss
 from unstuck.capture.recorded_script import Place, Recording
 from unstuck.capture.recorded_step import RecordedStep
 from unstuck.capture.spelling import module_source, spelled
+from unstuck.capture.variables import names_in
 from unstuck.setup import Setup
 from unstuck.setup.data import LoadedData
 
