@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
-from torch.optim import Optimizer
 
 from unstuck.capture.inner_loss import SAME_LOSS, with_loss_outside
 from unstuck.capture.observer import Observer
+from unstuck.capture.parts import data_part, model_part, optimizer_part, step_parts
 from unstuck.capture.reading import Step, read
 from unstuck.capture.recorded_step import RecordedStep
 from unstuck.capture.recovered import Part, Recovered, SchedulerLike, Unclear
@@ -43,7 +43,7 @@ def recover(observer: Observer, finished: bool) -> Recovered:
     trainers = [each for each in observer.trainers.values() if each.steps]
     if not trainers:
         return Recovered(None, missing=(_no_step(observer),))
-    parts = tuple(part for each in trainers for part in _seen(each, len(trainers) > 1))
+    parts = tuple(optimizer_part(each, len(trainers) > 1) for each in trainers)
     if len(trainers) > 1:
         kinds = ", ".join(type(each.optimizer).__name__ for each in trainers)
         missing = (
@@ -67,26 +67,6 @@ def _no_step(observer: Observer) -> str:
             "examine; `unstuck.hint(model=..., optimizer=..., loss=..., train=...)` tells it"
         )
     return "no optimizer of torch took a step, so there is nothing to examine"
-
-
-def _seen(trainer: Trainer, several: bool) -> list[Part]:
-    name, line = trainer.place
-    kind = type(trainer.optimizer).__name__
-    settings = _settings(trainer.copy or trainer.optimizer)
-    steps = f", {trainer.steps} steps" if several else ""
-    return [Part(f"optimizer {name}" if several and name else "optimizer", f"{kind}({settings}){steps}", line)]
-
-
-def _settings(optimizer: Optimizer) -> str:
-    group = optimizer.param_groups[0]
-    shown = [name for name in ("lr", "momentum", "betas", "weight_decay", "nesterov", "alpha") if group.get(name)]
-    return ", ".join(f"{name}={_number(group[name])}" for name in shown)
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return "(" + ", ".join(_number(part) for part in value) + ")"
-    return f"{float(value):.4g}" if isinstance(value, (int, float, Tensor)) and value is not True else str(value)
 
 
 @final
@@ -127,7 +107,7 @@ class _Rebuilding:
                 )
         else:
             given |= {"model": trainer.model_copy, "optimizer": trainer.copy}
-            self._tell_model(trainer)
+            self.parts.insert(0, model_part(trainer.model_copy, trainer.model_place))
         if first is not None and trainer.model is not None:
             given |= self._computation(first, trainer.model)
         elif not {"loss", "train"} <= set(hinted):
@@ -145,13 +125,6 @@ class _Rebuilding:
         if first is not None and not hinted:
             self._check(setup, first)
         return setup
-
-    def _tell_model(self, trainer: Trainer) -> None:
-        assert trainer.model_copy is not None  # the caller has looked
-        count = sum(each.numel() for each in trainer.model_copy.parameters() if each.requires_grad)
-        name, line = trainer.model_place
-        what = f"{type(trainer.model_copy).__name__}, {count:,} trainable parameters"
-        self.parts.insert(0, Part("model", what, line))
 
     # Batches, forward function, loss and step.
 
@@ -189,8 +162,8 @@ class _Rebuilding:
             given["train_step"] = recorded
         loss = getattr(step.loss, "__name__", None) or (repr(step.loss) if step.loss is not None else "in the model")
         self.parts.append(Part("loss", loss, step.lines["loss"] or first.line))
-        self._tell_data("train", train, feed)
-        self._tell_step(recorded)
+        self.parts.append(data_part("train", train, feed))
+        self.parts.extend(step_parts(recorded, self.trainer.lines.get("step", "")))
         if feed is not None:
             given |= self._evaluation(step, feed)
         return given
@@ -241,23 +214,6 @@ class _Rebuilding:
             in_vain=bool(used and held & own) and not any(used),
         )
 
-    def _tell_step(self, step: RecordedStep) -> None:
-        said_of = [
-            "" if step.clears else "gradients are not cleared",
-            f"gradients of {step.repeats} batches are added up" if step.repeats > 1 else "",
-            *(f"gradients are clipped at {kind} {limit:g}" for kind, limit in step.clips),
-            "the model is in evaluation mode" if step.evaluates else "",
-            "gradients are cleared before the step uses them" if step.in_vain else "",
-        ]
-        if any(said_of):
-            self.parts.append(Part("train_step", ", ".join(filter(None, said_of)), self.trainer.lines.get("step", "")))
-
-    def _tell_data(self, name: str, data: Data, feed: Feed | None) -> None:
-        size = "samples of unknown number" if data.size is None else f"{data.size:,} samples"
-        order = "shuffled" if data.shuffled else "in order"
-        what = f"{size}, {order}, batches of {data.batch_size}" if name == "train" else size
-        self.parts.append(Part(name, what, feed.line if feed is not None else ""))
-
     def _epochs(self, train: Data, feed: Feed | None, repeats: int) -> int:
         batches = train.batches_per_epoch
         calls = self.trainer.steps * repeats
@@ -285,7 +241,7 @@ class _Rebuilding:
                 self.notes.append(f"the data read at {feed.line} could not be used: {said(error)}")
                 continue
             found[name] = data
-            self._tell_data(name, data, feed)
+            self.parts.append(data_part(name, data, feed))
         return found
 
     def _schedule(self) -> dict[str, Any]:
