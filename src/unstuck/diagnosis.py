@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from unstuck.budget import Budget
+from unstuck.draft import Draft
 from unstuck.errors import SetupError, UnstuckError
 from unstuck.examine import Examination
 from unstuck.exhibition import exhibit
 from unstuck.experiments import Experiments
-from unstuck.guide import ask, branch_of, settled
-from unstuck.judgement import Phase, by_phase, causes_first, chosen_rules, judged, left_open
+from unstuck.guide import ask
+from unstuck.judgement import Phase, by_phase, causes_first, chosen_rules, judged
 from unstuck.laboratory import Laboratory, affordable_steps
 from unstuck.loop import evaluate, fit
 from unstuck.measure.comparison import MOST_OF_IT, Comparison, LearnerComparison
@@ -28,25 +29,10 @@ from unstuck.measure.task import Task
 from unstuck.mechanism import is_gone
 from unstuck.pairing import curve
 from unstuck.progress import Listener, Progress, nobody
-from unstuck.provenance import provenance
 from unstuck.ranking import finding_of, ranked, stands
-from unstuck.report import (
-    Cost,
-    Curve,
-    Finding,
-    Outcome,
-    Question,
-    Report,
-    RuleSummary,
-    Status,
-    Unchecked,
-    Verdict,
-)
+from unstuck.report import Curve, Outcome, Report, RuleSummary, Status, Unchecked, Verdict
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
-from unstuck.setup.describe import describe
-from unstuck.statement import sentence_of
-from unstuck.store import stored
 from unstuck.trials import Tried
 
 
@@ -93,7 +79,7 @@ def checked(setup: Setup) -> Setup:
 @final
 @dataclass
 class Diagnosing:
-    """One examination in progress; every attribute is part of the report so far.
+    """One examination in progress.
 
     Attributes:
         setup: What is examined.
@@ -107,14 +93,6 @@ class Diagnosing:
     budget: float | str
     rules: tuple[Rule, ...]
     progress: Listener
-    _findings: dict[str, Finding] = field(default_factory=dict)
-    _unchecked: dict[str, Unchecked] = field(default_factory=dict)
-    _questions: tuple[Question, ...] = ()
-    _curves: tuple[Curve, ...] = ()
-    _notes: list[str] = field(default_factory=list)
-    _parts: dict[str, float] = field(default_factory=dict)
-    _first_finding: float | None = None
-    _run_seconds: float = 0.0
     interrupted: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -123,6 +101,7 @@ class Diagnosing:
         self.examination = Examination(self.setup, self._time.deadline)
         self.examination.put(Allowance(self._time.run_seconds))
         self.examination.listener = lambda wanted: self._tell(f"measuring {_words(wanted.__name__)}")
+        self._draft = Draft(self.rules)
         self._opened: Experiments | None = None
 
     @property
@@ -142,13 +121,18 @@ class Diagnosing:
         except KeyboardInterrupt:
             complete = False
             self.interrupted = True
-            self._notes.append("stopped by Ctrl-C; this is what was found so far")
+            self._draft.notes.append("stopped by Ctrl-C; this is what was found so far")
         except TimeUp:
             complete = False
-            self._notes.append("the time budget was used up before the set-up was trained; a larger --budget is needed")
+            self._draft.notes.append(
+                "the time budget was used up before the set-up was trained; a larger --budget is needed"
+            )
         except UnstuckError as problem:
             complete, error = False, str(problem)
-        return self._report(error, complete)
+        laboratory = None if self._opened is None else self._opened.laboratory
+        self._draft.notes += [] if self._opened is None else self._opened.notes
+        trainings = 0 if laboratory is None else laboratory.trainings
+        return self._draft.report(self.examination, self.setup, self._time, trainings, error, complete)
 
     def _everything(self) -> None:
         phases = by_phase(self.rules)
@@ -171,8 +155,8 @@ class Diagnosing:
             with self._part("trying what the first batch showed"):
                 self._try([rule for rule in quick if rule.aim is Aim.TRAINING and not rule.is_cure_all], first)
             if self._is_explained(first):
-                self._questions = ask(first)[:1]
-                self._leave(self.rules)
+                self._draft.questions = ask(first)[:1]
+                self._draft.leave(self.rules, self.cures)
                 return
         with self._part("judging by other learners"):
             self._judge(phases[Phase.LEARNERS])
@@ -187,14 +171,17 @@ class Diagnosing:
             self._try(self.rules, comparison)
         with self._part("trying together"):
             if self._opened is not None:
-                self._findings.update(self._opened.together(self.rules, self._findings, comparison, self._judge_again))
-        if any(finding.status is Status.CONFIRMED for finding in self._findings.values()):
-            self._leave(phases[Phase.FURTHER])
+                findings = self._draft.findings
+                findings.update(self._opened.together(self.rules, findings, comparison, self._judge_again))
+        if any(finding.status is Status.CONFIRMED for finding in self._draft.findings.values()):
+            self._draft.leave(phases[Phase.FURTHER], self.cures)
             return
         further = phases[Phase.FURTHER]
-        if any(map(stands, self._findings.values())):  # what is left where nothing else is wrong cannot be told yet
-            self._leave(
-                [rule for rule in further if rule.evidence_suffices], "another suspicion has to be settled first"
+        if any(map(stands, self._draft.findings.values())):  # what is left where nothing else is wrong cannot be told
+            self._draft.leave(
+                [rule for rule in further if rule.evidence_suffices],
+                self.cures,
+                "another suspicion has to be settled first",
             )
             further = [rule for rule in further if not rule.evidence_suffices]
         with self._part("asking further"):
@@ -205,26 +192,18 @@ class Diagnosing:
         """Walk the guide; None where nothing could be compared."""
         comparison = self.examination.get(Comparison)
         if isinstance(comparison, Unmeasured):
-            self._unchecked["the guide"] = Unchecked("the questions of the guide", comparison.reason)
+            self._draft.unchecked["the guide"] = Unchecked("the questions of the guide", comparison.reason)
             return None
-        self._questions = ask(comparison)
+        self._draft.questions = ask(comparison)
         if not (comparison.can_clear or comparison.narrow_on_purpose):
-            self._notes.append(
+            self._draft.notes.append(
                 "it could be compared with copies of the same model only, so a fault inside the model or the loss "
                 "that the copies share may pass unseen"
             )
         if comparison.given.test is None:
             reason = "no test data were given" if self.setup.unlabelled is None else "the test data have no labels"
-            self._unchecked["MIS"] = Unchecked("mismatch with the test data", reason)
+            self._draft.unchecked["MIS"] = Unchecked("mismatch with the test data", reason)
         return comparison
-
-    def _leave(self, rules: Iterable[Rule], reason: str = "a cause is proven; treat it and examine again") -> None:
-        """Treat one cause, then examine again: what comes later in the guide is not tried behind a proven cause."""
-        for rule in rules:
-            untried = self._is_suspected(rule.code) and rule.code not in self.cures
-            if untried or rule.code not in self._findings:
-                self._findings.pop(rule.code, None)
-                self._unchecked.setdefault(rule.code, Unchecked(f"{rule.code} {rule.name}", reason))
 
     def _probe(self) -> None:
         """Run every stage once, so that a fault in the user's code is reported by its stage."""
@@ -234,10 +213,12 @@ class Diagnosing:
             if split is not None:
                 evaluate(prepared.setup, run.model, split, limit=split.batch_size)
         if prepared.held_out is prepared.setup.train:
-            self._notes.append("the training split is too small to hold samples out, so overfitting cannot be told")
+            self._draft.notes.append(
+                "the training split is too small to hold samples out, so overfitting cannot be told"
+            )
         repeatability = self.examination.get(Repeatability)
         if isinstance(repeatability, Repeatability) and not repeatability.repeats:
-            self._notes.append(
+            self._draft.notes.append(
                 "the set-up does not repeat itself with the same seed, so differences between runs hold its own "
                 "noise too; look for random numbers that are drawn outside torch, NumPy and Python"
             )
@@ -245,13 +226,13 @@ class Diagnosing:
     def _train(self) -> None:
         trained = self._need(Trained)
         record = trained.run.record
-        self._run_seconds = record.seconds
-        self._curves = (curve("training loss", trained.run),)
+        self._draft.run_seconds = record.seconds
+        self._draft.curves = (curve("training loss", trained.run),)
         if record.validation_losses:
             ends = record.epoch_ends[: len(record.validation_losses)]
-            self._curves += (Curve("validation loss", ends, record.validation_losses),)
+            self._draft.curves += (Curve("validation loss", ends, record.validation_losses),)
         if record.stopped == "time":
-            self._notes.append(
+            self._draft.notes.append(
                 f"one run was cut short after {len(record.losses)} steps ({record.seconds:.0f} s); comparisons "
                 "use as many steps; a larger --budget allows more"
             )
@@ -262,13 +243,13 @@ class Diagnosing:
         for rule in rules:
             verdict = judged(rule, self.examination)
             if isinstance(verdict, Unmeasured):
-                self._unchecked[rule.code] = Unchecked(f"{rule.code} {rule.name}", verdict.reason)
+                self._draft.unchecked[rule.code] = Unchecked(f"{rule.code} {rule.name}", verdict.reason)
                 continue
             finding = finding_of(rule, verdict, None)
-            self._findings[rule.code] = finding
+            self._draft.findings[rule.code] = finding
             if finding.outcome is Outcome.PRESENT:
-                if self._first_finding is None:
-                    self._first_finding = self._time.elapsed
+                if self._draft.first_finding is None:
+                    self._draft.first_finding = self._time.elapsed
                 self._tell(f"suspecting {rule.name}", finding.rule)
 
     def _try(self, rules: Iterable[Rule], comparison: Comparison | None) -> None:
@@ -276,18 +257,20 @@ class Diagnosing:
 
         What may be but a consequence of another suspicion comes after it.
         """
-        for rule in causes_first([rule for rule in rules if self._is_suspected(rule.code)]):
-            if not self._is_suspected(rule.code) or rule.code in self.cures:
+        for rule in causes_first([rule for rule in rules if self._draft.is_suspected(rule.code)]):
+            if not self._draft.is_suspected(rule.code) or rule.code in self.cures:
                 continue
             explained = rule.aim is Aim.TRAINING and comparison is not None and self._is_explained(comparison)
             if explained or self._is_mere_consequence(rule):
-                self._leave([rule])
+                self._draft.leave([rule], self.cures)
                 continue
             cause = self._cause_of(rule, comparison)
             if cause is not None:
-                self._leave([rule], f"{cause.code} {cause.name} may be its cause; treat that and examine again")
+                reason = f"{cause.code} {cause.name} may be its cause; treat that and examine again"
+                self._draft.leave([rule], self.cures, reason)
                 continue
-            self._findings[rule.code] = self._experiments(comparison).alone(rule, self._findings[rule.code], comparison)
+            suspicion = self._draft.findings[rule.code]
+            self._draft.findings[rule.code] = self._experiments(comparison).alone(rule, suspicion, comparison)
 
     def _judge_again(self, setup: Setup) -> tuple[dict[str, Verdict], Examination]:
         """What the first batch and the run of a changed set-up show, by code, and its measurements."""
@@ -304,7 +287,7 @@ class Diagnosing:
     def _is_mere_consequence(self, rule: Rule) -> bool:
         """Whether a cause that is proven by its evidence alone explains the rule: no trial could tell more."""
         return any(
-            cause.evidence_suffices and self._is_suspected(cause.code)
+            cause.evidence_suffices and self._draft.is_suspected(cause.code)
             for cause in self.rules
             if cause.code in rule.explained_by
         )
@@ -315,7 +298,7 @@ class Diagnosing:
             cured = self.cures.get(cause.code)
             if cause.code not in rule.explained_by or cured is None or cured.after is None:
                 continue
-            if self._findings[cause.code].status is not Status.CONFIRMED:
+            if self._draft.findings[cause.code].status is not Status.CONFIRMED:
                 continue
             if comparison is not None and comparison.comparators and rule.aim is Aim.TRAINING:
                 left = comparison.shortfall_of(cured.after, cured.by_loss)
@@ -323,12 +306,12 @@ class Diagnosing:
                     return cause
             if rule in by_phase(self.rules)[Phase.FIRST_BATCH]:
                 verdict = judged(rule, Examination(cured.setup, self._time.deadline))
-                if isinstance(verdict, Verdict) and is_gone(self._findings[rule.code].verdict, verdict):
+                if isinstance(verdict, Verdict) and is_gone(self._draft.findings[rule.code].verdict, verdict):
                     return cause
         return None
 
     def _is_explained(self, comparison: Comparison) -> bool:
-        return self._opened is not None and self._opened.explain(self._findings, comparison)
+        return self._opened is not None and self._opened.explain(self._draft.findings, comparison)
 
     def _experiments(self, comparison: Comparison | None) -> Experiments:
         """The trials, with a laboratory that is opened once there is something to try."""
@@ -340,14 +323,12 @@ class Diagnosing:
                 run, short = self._need(Trained).run, None
                 # Where something is wrong for sure, and whole runs would take more than the time left, all are cut.
                 if comparison is not None and comparison.training_is_large:
-                    suspicions = sum(rule.aim is Aim.TRAINING and self._is_suspected(rule.code) for rule in self.rules)
+                    for_training = [rule.code for rule in self.rules if rule.aim is Aim.TRAINING]
+                    suspicions = sum(map(self._draft.is_suspected, for_training))
                     short = affordable_steps(run, suspicions, self._time.left)
                 laboratory.keep(run, final_scores.scores, short)
             self._opened = Experiments(self.examination, laboratory, self._tell)
         return self._opened
-
-    def _is_suspected(self, code: str) -> bool:
-        return code in self._findings and self._findings[code].outcome is Outcome.PRESENT
 
     def _need(self, kind: type[Any]) -> Any:
         """A material without which nothing goes on; the user's error is raised again as it was."""
@@ -366,7 +347,7 @@ class Diagnosing:
         try:
             yield
         finally:
-            self._parts[name] = time.monotonic() - start
+            self._draft.parts[name] = time.monotonic() - start
 
     def _tell(self, doing: str, suspicion: RuleSummary | None = None) -> None:
         self.progress(Progress(doing, self._time.elapsed, self._time.left, suspicion))
@@ -374,51 +355,11 @@ class Diagnosing:
     def _exhibit(self) -> None:
         """Measure what only pictures show, where there is time."""
         if not self._time.is_spent:
-            present, _ = ranked(list(self._findings.values()), self.rules)
+            present, _ = ranked(list(self._draft.findings.values()), self.rules)
             laboratory = None if self._opened is None else self._opened.laboratory
             exhibit(self.examination, laboratory, present, {rule.code: rule for rule in self.rules}, self.cures)
-
-    def _report(self, error: str, complete: bool) -> Report:
-        laboratory = None if self._opened is None else self._opened.laboratory
-        self._notes += [] if self._opened is None else self._opened.notes
-        if complete and self._time.is_spent:
-            self._notes.append("the time budget was used up; a larger --budget allows more trials and seeds")
-        present, ruled_out = ranked(list(self._findings.values()), self.rules)
-        for rule in self.rules:
-            if rule.code not in self._findings and rule.code not in self._unchecked:
-                reason = "the examination ended before it"
-                self._unchecked[rule.code] = Unchecked(f"{rule.code} {rule.name}", reason)
-        unchecked = (*self._unchecked.values(), *left_open(self._findings.values()))
-        questions = settled(self._questions, present, ruled_out) if complete else self._questions
-        branch = branch_of(present, questions)
-        trainings = 0 if laboratory is None else laboratory.trainings
-        return Report(
-            sentence=error or sentence_of(branch, present, questions, complete),
-            branch_taken=branch,
-            questions=questions,
-            findings=present,
-            ruled_out=ruled_out,
-            unchecked=unchecked,
-            curves=self._curves,
-            setup=_described(self.setup),
-            notes=tuple(self._notes),
-            cost=Cost(
-                self._time.elapsed, self._time.seconds, self._run_seconds, self._first_finding, trainings, self._parts
-            ),
-            provenance=provenance(self.setup),
-            complete=complete,
-            error=error,
-            chart=stored(self.examination.taken()),
-        )
 
 
 def _words(name: str) -> str:
     """Spell a type's name: "best constant" for BestConstant."""
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
-
-
-def _described(setup: Setup) -> Mapping[str, str]:
-    try:
-        return describe(setup)
-    except UnstuckError:
-        return {}

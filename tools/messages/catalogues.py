@@ -24,8 +24,8 @@ PACKAGE: Final = ROOT / "src" / "unstuck"
 MERGED: Final = "unstuck.mo"
 
 AREAS: Final[Mapping[str, str]] = {
-    "measure": "measure edits curves trials pairing guide statement joint experiments treatment diagnosis judgement"
-    " ranking laboratory leakage gauge examine budget store rule report quantity stats provenance languages",
+    "measure": "measure edits curves trials pairing guide statement joint experiments treatment diagnosis draft"
+    " judgement ranking laboratory leakage gauge examine budget store rule report quantity stats provenance languages",
     "reports": "render catalogue",
     "cli": "cli setup errors loop progress",
     "recording": "capture watching recording recorded logs exports selection choice candidate_log honesty integrations"
