@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import pickle
+import re
 import runpy
 import sys
 import tempfile
@@ -16,7 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
 T = TypeVar("T")
+
+_TIMES = re.compile(r"(\b\w*(?:_runtime|_per_second)['\"]?\s*[:=]\s*)['\"]?[-+.\deE]+['\"]?")
 
 
 def in_fork(work: Callable[[], T]) -> T:
@@ -48,6 +53,7 @@ class Told:
     """What came of a script under observation."""
 
     output: str
+    losses: tuple[str, ...]
     status: int
     steps: int
     parts: dict[str, str]
@@ -63,15 +69,35 @@ class Told:
 
 def alone(path: Path, *arguments: str) -> str:
     """What a script prints by itself."""
+    return alone_with_losses(path, *arguments)[0]
 
-    def work() -> str:
+
+def alone_with_losses(path: Path, *arguments: str) -> tuple[str, tuple[str, ...]]:
+    """What a script prints by itself, and each loss that it goes back from, to the last bit."""
+
+    def work() -> tuple[str, tuple[str, ...]]:
         sys.argv = [str(path), *arguments]
         sys.path[0] = str(path.parent)
+        losses: list[str] = []
+        original = torch.autograd.backward
+
+        def backward(tensors: Any, *arguments: Any, **keywords: Any) -> Any:
+            root = tensors if isinstance(tensors, torch.Tensor) else next(iter(tensors), None)
+            if isinstance(root, torch.Tensor) and root.numel() == 1:
+                losses.append(float(root.detach()).hex())
+            return original(tensors, *arguments, **keywords)
+
+        torch.autograd.backward = backward
         with contextlib.redirect_stdout(io.StringIO()) as output:
             runpy.run_path(str(path), run_name="__main__")
-        return output.getvalue()
+        return output.getvalue(), tuple(losses)
 
     return in_fork(work)
+
+
+def without_times(printed: str) -> str:
+    """What was printed, but for how long it took and how much it did a second, which no two runs have in common."""
+    return _TIMES.sub(r"\1...", printed)
 
 
 def observed(path: Path, *arguments: str, budget: float | None = None, steps: int | None = None) -> Told:
@@ -102,9 +128,11 @@ def observed(path: Path, *arguments: str, budget: float | None = None, steps: in
                 proven = tuple(each.rule.code for each in report.findings if each.status.value == "confirmed")
                 seconds = report.cost.seconds
         parts = {part.name: part.what for part in found.parts}
+        losses = tuple(each.hex() for each in observer.losses)
+        epochs = found.setup.epochs if found.setup is not None else 0
         return Told(
-            output.getvalue(), ending.status, observer.steps, parts, found.missing, found.notes, cause, sentence,
-            named, proven, seconds, found.setup.epochs if found.setup is not None else 0,
+            output.getvalue(), losses, ending.status, observer.steps, parts, found.missing, found.notes,
+            cause, sentence, named, proven, seconds, epochs,
         )  # fmt: skip
 
     return in_fork(work)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.capture.forked import alone, observed
+from tests.capture.forked import alone_with_losses, observed, without_times
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
@@ -39,13 +39,22 @@ RECOVERED = {
     "vae": {"train": "1,797 samples, shuffled, batches of 64"},
     "workers": {"train": "1,797 samples, shuffled, batches of 128"},
 }
-FRAMEWORKS = {"accelerate_digits": "accelerate", "hf_trainer": "transformers", "lightning_classifier": "lightning"}
+FRAMEWORKS = {
+    "accelerate_digits": "accelerate",
+    "hf_trainer": "transformers",
+    "keras_digits": "keras",
+    "lightning_classifier": "lightning",
+}
 QUICK = ("minibatch_permutation", "pairs", "one_cycle", "mixed_precision")
 
 
-def check(name: str) -> None:
+def skip_without_its_framework(name: str) -> None:
     if name in FRAMEWORKS and importlib.util.find_spec(FRAMEWORKS[name]) is None:
         pytest.skip(f"{FRAMEWORKS[name]} is not installed")
+
+
+def check(name: str) -> None:
+    skip_without_its_framework(name)
     torch.set_num_threads(1)
     told = observed(SCRIPTS / f"{name}.py", steps=5)
     assert told.missing == ()
@@ -72,9 +81,62 @@ def test_several_optimizers_are_reported_and_not_examined() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(RECOVERED) - {"hf_trainer", "lightning_classifier", "accelerate_digits"}))
-def test_a_script_prints_the_same_under_observation(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(path.stem for path in SCRIPTS.glob("*.py")))
+def test_a_script_trains_and_prints_the_same_under_observation(name: str) -> None:
+    skip_without_its_framework(name)
     path = SCRIPTS / f"{name}.py"
     told = observed(path)
+    printed, losses = alone_with_losses(path)
     assert told.status == 0
-    assert told.output == alone(path)
+    assert without_times(told.output) == without_times(printed)
+    assert losses and told.losses == losses
+
+
+def test_only_times_are_left_out_of_what_is_compared() -> None:
+    """As Hugging Face's Trainer prints them."""
+    one, other = (
+        f"{{'train_runtime': '{time}', 'train_samples_per_second': {rate}, 'train_loss': '{loss}'}}\n0.5"
+        for time, rate, loss in (("0.61", 2072, 0.2), ("1.5e1", 816.3, 0.2))
+    )
+    assert one != other and without_times(one) == without_times(other)
+    assert without_times(one) != without_times(one.replace("'0.2'", "'0.3'"))
+    assert without_times(one) != without_times(one.replace("\n0.5", "\n0.6"))
+
+
+def test_a_data_set_that_cannot_be_asked_for_its_size_stops_no_script(tmp_path: Path) -> None:
+    """As Keras makes one anew for every epoch."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import torch\ntorch.manual_seed(0)\n"
+        "class Rows(torch.utils.data.Dataset):\n"
+        "    def __len__(self):\n        raise TypeError('no len()')\n"
+        "    def __getitem__(self, i):\n        return torch.tensor([float(i)]), torch.tensor([2.0 * i])\n"
+        "model = torch.nn.Linear(1, 1)\noptimizer = torch.optim.SGD(model.parameters(), 0.01)\n"
+        "for epoch in range(3):\n"
+        "    for x, y in torch.utils.data.DataLoader(Rows(), 2, sampler=[0, 1, 2, 3]):\n"
+        "        optimizer.zero_grad()\n        loss = (model(x) - y).square().mean()\n        loss.backward()\n"
+        "        optimizer.step()\n    print(loss.item())\n"
+    )
+    told = observed(script)
+    assert told.status == 0
+    assert (told.output, told.losses) == alone_with_losses(script)
+
+
+def test_what_fails_in_looking_on_is_noted_and_stops_no_script(tmp_path: Path) -> None:
+    """An optimizer of the user's own whose rate is no number."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import torch\ntorch.manual_seed(0)\n"
+        "class Own(torch.optim.Optimizer):\n"
+        "    def __init__(self, parameters):\n        super().__init__(parameters, {'lr': None})\n"
+        "    @torch.no_grad()\n"
+        "    def step(self):\n"
+        "        for each in self.param_groups[0]['params']:\n            each -= 0.1 * each.grad\n"
+        "model = torch.nn.Linear(2, 1)\noptimizer = Own(model.parameters())\nx = torch.randn(8, 2)\n"
+        "for _ in range(5):\n"
+        "    optimizer.zero_grad()\n    loss = (model(x) - x[:, :1]).square().mean()\n    loss.backward()\n"
+        "    optimizer.step()\n    print(loss.item())\n"
+    )
+    told = observed(script)
+    assert told.status == 0 and any("could not be looked at" in note for note in told.notes)
+    assert (told.output, told.losses) == alone_with_losses(script)

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from unstuck.capture.search import place_of
 from unstuck.capture.sightings import Feed, Origin
 from unstuck.capture.slicing import drawn
+from unstuck.capture.swapping import said
 from unstuck.capture.tape import Tape
 from unstuck.setup.source import calling_line
 
@@ -27,15 +28,16 @@ class Batches:
         feeds: One for each data set that was read through a loader.
     """
 
-    def __init__(self, tape: Tape, is_elsewhere: Callable[[], bool]) -> None:
+    def __init__(self, tape: Tape, is_elsewhere: Callable[[], bool], remark: Callable[[str], None]) -> None:
         """Know of none yet.
 
         Args:
             tape: Notes nothing while a batch is made; whole batches are kept while it is awake.
             is_elsewhere: Whether this is a process that the script has forked.
+            remark: Takes a note of a loader that could not be looked at.
         """
         self.feeds: list[Feed] = []
-        self._tape, self._is_elsewhere = tape, is_elsewhere
+        self._tape, self._is_elsewhere, self._remark = tape, is_elsewhere, remark
         self._drawn: list[tuple[Feed, Any]] = []
         self._iterators: weakref.WeakKeyDictionary[Any, Feed] = weakref.WeakKeyDictionary()
 
@@ -70,7 +72,10 @@ class Batches:
         def iterate(loader: DataLoader[Any]) -> Any:
             iterator = original(loader)
             if not self._is_elsewhere():
-                self._iterators[iterator] = self._feed(loader, steps())
+                try:
+                    self._iterators[iterator] = self._feed(loader, steps())
+                except Exception as error:  # whatever a foreign data set raises is none of the script's concern
+                    self._remark(f"a loader could not be looked at: {said(error)}")
             return iterator
 
         return iterate
@@ -108,5 +113,12 @@ class Batches:
 
 
 def _alike(one: DataLoader[Any], other: DataLoader[Any]) -> bool:
-    sizes = [len(each) if hasattr(each, "__len__") else -1 for each in (one.dataset, other.dataset)]
-    return type(one.dataset) is type(other.dataset) and sizes[0] == sizes[1] and one.batch_size == other.batch_size
+    same_size = _size(one.dataset) == _size(other.dataset)
+    return type(one.dataset) is type(other.dataset) and same_size and one.batch_size == other.batch_size
+
+
+def _size(dataset: Any) -> int:
+    try:
+        return len(dataset)
+    except Exception:  # Keras' data sets have a `__len__` that asks an array without one
+        return -1

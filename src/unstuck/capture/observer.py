@@ -24,7 +24,7 @@ from unstuck.capture.batches import Batches
 from unstuck.capture.copies import Copies
 from unstuck.capture.module_hooks import ModuleHooks
 from unstuck.capture.sightings import Evaluation, Sampled, Trainer
-from unstuck.capture.swapping import quiet, swapped
+from unstuck.capture.swapping import quiet, said, swapped
 from unstuck.capture.tape import Call, Tape, autocast_now
 from unstuck.setup.model import unwrapped
 from unstuck.setup.source import calling_line
@@ -38,6 +38,19 @@ STREAMED: Final = 200
 
 class Stopped(BaseException):
     """Ends a script that has trained for as long as was asked; no `except Exception` of the script's holds it."""
+
+
+def _never_raising(look: Callable[..., None]) -> Callable[..., None]:
+    """A hook that fails leaves a note, and no error in the script; here, where `calling_line` looks past its frame."""
+
+    @functools.wraps(look)
+    def looking(observer: Any, *arguments: Any) -> None:
+        try:
+            look(observer, *arguments)
+        except Exception as error:
+            observer.remark(f"something could not be looked at: {said(error)}")
+
+    return looking
 
 
 @final
@@ -74,9 +87,9 @@ class Observer:
         self._limit, self._deadline = steps, math.inf if minutes is None else time.monotonic() + 60 * minutes
         self._process = os.getpid()
         self._tape = Tape()
-        self.copies = Copies(self._remark)
-        self.batches = Batches(self._tape, self._is_elsewhere)
-        self._passes = BackwardPasses(self._tape, self.copies, self.batches, self._remark)
+        self.copies = Copies(self.remark)
+        self.batches = Batches(self._tape, self._is_elsewhere, self.remark)
+        self._passes = BackwardPasses(self._tape, self.copies, self.batches, self.remark)
         self._modules = ModuleHooks(self._before_module, self._after_module)
         self._depth = 0
         self._thread = threading.get_ident()
@@ -164,10 +177,12 @@ class Observer:
 
     # Modules.
 
+    @_never_raising
     def _before_evaluation(self, module: nn.Module, arguments: Any) -> None:
         if self.copies.has(module) and not torch.is_grad_enabled():
             self._see_evaluation(module)
 
+    @_never_raising
     def _before_module(self, module: nn.Module, arguments: Any) -> None:
         if self._is_elsewhere() or threading.get_ident() != self._thread:
             return
@@ -183,6 +198,7 @@ class Observer:
         elif self.copies.has(inner):
             self._see_evaluation(inner)
 
+    @_never_raising
     def _after_module(self, module: nn.Module, arguments: Any, keywords: Any, output: Any) -> None:
         if self._is_elsewhere() or threading.get_ident() != self._thread:
             return
@@ -220,10 +236,12 @@ class Observer:
 
     # Backward passes and steps.
 
+    @_never_raising
     def _see_backward(self, tensors: Any) -> None:
         with self._timed():
             self._passes.see(tensors, calling_line() if self._tape.awake else "")
 
+    @_never_raising
     def _before_step(self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if self._is_elsewhere():
             return
@@ -256,6 +274,7 @@ class Observer:
         with self._timed(), quiet(self._tape):
             self.copies.prepare(trainer, called)
 
+    @_never_raising
     def _after_step(self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if self._is_elsewhere():
             return
@@ -291,7 +310,8 @@ class Observer:
         streamed = not any(feed.trained for feed in self.batches.feeds)
         return not streamed or max(trainer.steps for trainer in self.trainers.values()) >= STREAMED
 
-    def _remark(self, note: str) -> None:
+    def remark(self, note: str) -> None:
+        """Note once what went wrong in looking on."""
         if note not in self.notes:
             self.notes.append(note)
 
