@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from unstuck.edits.insertion import insert_before
 from unstuck.edits.regularisation import dropout_rates, weaker_dropout, weaker_weight_decay
 from unstuck.errors import RemedyError
 from unstuck.loop import fit
@@ -38,6 +39,18 @@ def test_noise_of_dropout_against_many_draws() -> None:
     within = drawn.var(0).mean(0).sum()
     assert given.noise_share == pytest.approx(float(within / drawn.flatten(0, 1).var(0).sum()), rel=0.1)
     assert given.dropout == 0.5
+
+
+def test_noise_of_dropout_that_is_put_into_a_batch_norm() -> None:
+    """It is the norm's own noise that is left out, not that of what hangs on it."""
+
+    def norm() -> nn.Module:
+        made = nn.BatchNorm1d(24)
+        insert_before(made, "dropout", nn.Dropout(0.7))
+        return made
+
+    given = measured(classification(lambda: nn.Sequential(nn.Linear(4, 24), nn.ReLU(), norm(), nn.Linear(24, 3))))
+    assert given.dropout == 0.7 and given.noise_share > 0.05
 
 
 def test_noise_grows_with_the_rate() -> None:

@@ -79,7 +79,7 @@ def _noise_share(setup: Setup, trained: nn.Module) -> float:
     model = copy.deepcopy(trained).train()
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()  # whose own noise, from batch to batch, is another matter
+            module.training = False  # its own noise is another matter; `eval` would silence dropout put inside it too
     batch = setup.placed(gather(setup.train.head(SAMPLES)))
     draws: list[Tensor] = []
     with isolated(setup.seed), one_thread(), torch.no_grad(), stage("forward"):
