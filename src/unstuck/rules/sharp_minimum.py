@@ -18,8 +18,8 @@ confirmed if the held-out loss falls by at least a tenth of the span.
 
 ## Remedy
 Sharpness-aware steps, whose reach is given as a share of the norm of the weights; each costs two. Or the mean of the
-weights along the run, which costs nothing. Smaller batches are often named as well; where this was measured, they made
-minima flatter and the held-out loss no lower, or higher.
+weights along the run, which costs nothing. Smaller batches are often named as well; in a few small runs that were
+compared, they made minima flatter and the held-out loss no lower, or higher.
 
 ## When to leave it
 Where the held-out loss does not fall with flatter minima, sharpness does no harm. Where labels are wrong, mend the

@@ -19,7 +19,7 @@ from unstuck.setup.randomness import isolated, one_thread
 SAMPLES: Final = 512
 
 DISTANCE: Final = 0.2
-"""In filter norms: there the nets of the benchmark part, while at a tenth most losses have hardly risen."""
+"""In filter norms: at a tenth, the losses of a handful of small runs had hardly risen. Not calibrated beyond those."""
 
 
 @final
