@@ -36,8 +36,10 @@ IS_HARM = ("GEN007",)
 """Rules whose evidence suffices and says that harm is done: few samples that are enough are no fault."""
 BLURS = ("GEN001",)
 """Those whose fault changes the inputs of every split alike."""
-ALSO_TRUE = {"GEN001": ("GEN002",), "GEN002": ("GEN001",)}
-"""Other diagnoses that a fault makes true: it trains ten times as long."""
+ALSO_TRUE = {"GEN001": ("GEN002",), "GEN002": ("GEN001",), "GEN006": ("CAP003",)}
+"""Other diagnoses that a fault makes true: it trains ten times as long; it drops seven units of ten."""
+RESHAPES = ("MIS002",)
+"""Those whose fault leaves training samples out as well: only what the test data differ in is its harm."""
 BETWEEN = " + "
 
 Codes = tuple[str, ...]
@@ -62,13 +64,23 @@ def sick(codes: Codes, base: Callable[[], Setup]) -> Setup:
 def healthy_twin(codes: Codes, base: Callable[[], Setup]) -> Setup:
     """The base itself; for a fault that takes samples away, which no remedy brings back, the base on what is left.
 
-    That twin stops at its best validation epoch: as well as the same network can do on those samples.
+    That twin stops at its best validation epoch: as well as the same network can do on those samples. For a fault that
+    sets the test data apart by leaving samples out everywhere, what is left, with test data like the training data.
     """
+    if set(codes) & set(RESHAPES):
+        return _unshifted(codes, base)
     if not set(codes) & set(TAKES_AWAY):
         return base()
     ill = sick(codes, base)
     twin = replace(base(), train=ill.train, early_stopping=True)
     return replace(twin, validation=ill.validation, test=ill.test) if set(codes) & set(BLURS) else twin
+
+
+def _unshifted(codes: Codes, base: Callable[[], Setup]) -> Setup:
+    given = base()
+    test = given.test if given.test is not None else given.validation
+    ill, alike = sick(codes, base), sick(codes, lambda: replace(given, validation=test))
+    return replace(given, train=ill.train, validation=ill.validation, test=alike.validation)
 
 
 def chosen() -> list[tuple[Codes, str]]:

@@ -10,10 +10,11 @@ import unstuck
 from unstuck.errors import UnstuckError
 from unstuck.examine import Examination
 from unstuck.loop import Run
+from unstuck.loop.evaluate import SAMPLES
 from unstuck.measure.best_constant import BestConstant
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.scores import split_score
-from unstuck.measure.task import Task
+from unstuck.measure.task import Kind, Task
 from unstuck.setup import Setup
 
 HARMFUL = 0.1
@@ -36,6 +37,7 @@ class Yardstick:
         self.task = None if isinstance(task, Unmeasured) else task
         self.twin = twin
         self.split = "test" if twin.test is not None else "validation" if twin.validation is not None else "train"
+        self.most_frequent = self._error_of_most_frequent(twin)
         self.well, self.ill = self.scores(twin), self.scores(sick)
         constant = examination.get(BestConstant)
         name = {"test": "test_loss", "validation": "held_out_loss", "train": "training_loss"}[self.split]
@@ -53,7 +55,22 @@ class Yardstick:
             score = split_score(self.twin, self.task, setup, run.model, data)
         except UnstuckError:
             score = split_score(replace(self.twin, loss=_no_loss), self.task, setup, run.model, data)
-        return score.loss, score.error
+        # As a share of the twin's constant error: where classes come in other shares, so would the unit of the error.
+        return score.loss, score.error * self._error_of_most_frequent(setup) / self.most_frequent
+
+    def _error_of_most_frequent(self, setup: Setup) -> float:
+        """Share of wrong answers of the most frequent one; 1 where the task has no single classes."""
+        if self.task is None or self.task.kind not in (Kind.CLASSES, Kind.BINARY):
+            return 1.0
+        targets = [setup.targets(batch) for batch in getattr(setup, self.split).head(SAMPLES)]
+        if not all(isinstance(part, Tensor) for part in targets):
+            return 1.0
+        one_hot = self.task.kind is Kind.CLASSES and self.task.one_hot
+        truth = torch.cat([(part.argmax(1) if one_hot else part.long()).flatten() for part in targets])
+        truth = truth[(truth >= 0) & (truth < max(2, self.task.classes))]  # cross_entropy ignores -100
+        if not truth.numel():
+            return 1.0
+        return max(1.0 - int(truth.unique(return_counts=True)[1].max()) / truth.numel(), 1.0 / truth.numel())
 
     def gap(self) -> float:
         """How much the fault hurts, relative to the twin."""

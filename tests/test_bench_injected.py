@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bench.injected import MORE_BASES, MOST_BASES, chosen, established, key, pairs
+import torch
+
+from bench.bases import GENERALISATION
+from bench.injected import MORE_BASES, MOST_BASES, chosen, established, healthy_twin, key, pairs, sick
 from bench.yardstick import HARMFUL
 from unstuck.rules import load
+from unstuck.setup import Data
 
 RULES = {rule.code: rule for rule in load()}
 
@@ -29,3 +33,17 @@ def test_pairs_join_faults_that_each_do_harm_alone() -> None:
     assert found and len({codes for codes, _ in found}) == len(found)
     assert all(harmful((code,), base) for codes, base in found for code in codes)
     assert set(found) <= set(pairs())
+
+
+def test_the_twin_of_other_class_shares_is_trained_alike_and_tested_in_the_shares_of_training() -> None:
+    base = next(base.setup for base in GENERALISATION if base.name == "gaussian-quantiles")
+    ill, twin = sick(("MIS002",), base), healthy_twin(("MIS002",), base)
+
+    def share_of_last(data: Data) -> float:
+        targets = torch.cat([ill.targets(batch) for batch in data.head(1000)])
+        return float((targets == 2).double().mean())
+
+    assert ill.test is not None and twin.test is not None
+    assert twin.train.size == ill.train.size
+    assert abs(share_of_last(twin.test) - share_of_last(twin.train)) < 0.1
+    assert share_of_last(ill.test) > share_of_last(ill.train) + 0.4
