@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from unstuck.budget import Budget
+from unstuck.consequences import cause_of, is_mere_consequence
 from unstuck.draft import Draft
 from unstuck.errors import SetupError, UnstuckError
 from unstuck.examine import Examination
@@ -19,14 +20,13 @@ from unstuck.guide import ask
 from unstuck.judgement import Phase, by_phase, causes_first, chosen_rules, judged
 from unstuck.laboratory import Laboratory, affordable_steps
 from unstuck.loop import evaluate, fit
-from unstuck.measure.comparison import MOST_OF_IT, Comparison, LearnerComparison
+from unstuck.measure.comparison import Comparison, LearnerComparison
 from unstuck.measure.gap_split import GapSplit
 from unstuck.measure.history import Repeatability
 from unstuck.measure.preparation import Allowance, Prepared, Trained
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.scores import FinalScores
 from unstuck.measure.task import Task
-from unstuck.mechanism import is_gone
 from unstuck.pairing import curve
 from unstuck.progress import Listener, Progress, nobody
 from unstuck.ranking import finding_of, ranked, stands
@@ -261,10 +261,12 @@ class Diagnosing:
             if not self._draft.is_suspected(rule.code) or rule.code in self.cures:
                 continue
             explained = rule.aim is Aim.TRAINING and comparison is not None and self._is_explained(comparison)
-            if explained or self._is_mere_consequence(rule):
+            if explained or is_mere_consequence(rule, self.rules, self._draft.is_suspected):
                 self._draft.leave([rule], self.cures)
                 continue
-            cause = self._cause_of(rule, comparison)
+            cause = cause_of(
+                rule, self.rules, self._draft.findings, self.cures, comparison, deadline=self._time.deadline
+            )
             if cause is not None:
                 reason = f"{cause.code} {cause.name} may be its cause; treat that and examine again"
                 self._draft.leave([rule], self.cures, reason)
@@ -283,32 +285,6 @@ class Diagnosing:
             if isinstance(verdict, Verdict):
                 found[rule.code] = verdict
         return found, examination
-
-    def _is_mere_consequence(self, rule: Rule) -> bool:
-        """Whether a cause that is proven by its evidence alone explains the rule: no trial could tell more."""
-        return any(
-            cause.evidence_suffices and self._draft.is_suspected(cause.code)
-            for cause in self.rules
-            if cause.code in rule.explained_by
-        )
-
-    def _cause_of(self, rule: Rule, comparison: Comparison | None) -> Rule | None:
-        """The proven cause that explains a rule: its cure closes most of the shortfall, or removes the rule's sign."""
-        for cause in self.rules:
-            cured = self.cures.get(cause.code)
-            if cause.code not in rule.explained_by or cured is None or cured.after is None:
-                continue
-            if self._draft.findings[cause.code].status is not Status.CONFIRMED:
-                continue
-            if comparison is not None and comparison.comparators and rule.aim is Aim.TRAINING:
-                left = comparison.shortfall_of(cured.after, cured.by_loss)
-                if left < MOST_OF_IT.value * comparison.shortfall:
-                    return cause
-            if rule in by_phase(self.rules)[Phase.FIRST_BATCH]:
-                verdict = judged(rule, Examination(cured.setup, self._time.deadline))
-                if isinstance(verdict, Verdict) and is_gone(self._draft.findings[rule.code].verdict, verdict):
-                    return cause
-        return None
 
     def _is_explained(self, comparison: Comparison) -> bool:
         return self._opened is not None and self._opened.explain(self._draft.findings, comparison)
