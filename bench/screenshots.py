@@ -10,7 +10,7 @@ import argparse
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from bench.cases import cases
 from bench.live_page import served
 from examples import digits_cnn, digits_mlp
 from unstuck import Report, Setup
+from unstuck.languages import ENGLISH, LANGUAGES
 from unstuck.render.machine import from_json
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "images"
@@ -33,6 +34,9 @@ PATIENTS: Final[dict[str, Callable[[], Setup]]] = {
     "mismatch": digits_cnn.preprocessing_mismatch,
 }
 """A patient of each branch of the guide."""
+TRANSLATED: Final = "optimisation"
+"""The one that is shown in every language, in the light theme; it needs a font that has their letters."""
+
 SIZES: Final = {"desktop": (1280, 1500), "phone": (390, 1500)}
 THEMES: Final = ("light", "dark")
 QUALITY: Final = 55
@@ -54,10 +58,10 @@ def report_of(name: str, saved: Path | None) -> Report:
     return unstuck.diagnose(PATIENTS[name]())
 
 
-def shoot(browser: Browser, page_file: Path, name: str, folder: Path) -> None:
+def shoot(browser: Browser, page_file: Path, name: str, folder: Path, themes: Sequence[str] = THEMES) -> None:
     """One report at every width in every theme."""
     for size, (width, height) in SIZES.items():
-        for theme in THEMES:
+        for theme in themes:
             context = browser.new_context(
                 viewport={"width": width, "height": height}, color_scheme="dark" if theme == "dark" else "light"
             )
@@ -101,8 +105,14 @@ def main() -> None:
             shoot_live(browser, options.into)
         for name in [name for name in PATIENTS if options.only in (None, name)]:
             page_file = Path(kept) / f"{name}.html"
-            report_of(name, options.reports).save(page_file)
+            report = report_of(name, options.reports)
+            report.save(page_file)
             shoot(browser, page_file, name, options.into)
+            if name == TRANSLATED:
+                for language in (code for code in LANGUAGES if code != ENGLISH):
+                    translation = page_file.with_suffix(f".{language}.html")
+                    report.save(translation, language=language)
+                    shoot(browser, translation, f"{name}-{language}", options.into, THEMES[:1])
             print(f"{name}: {page_file.stat().st_size / 1e6:.2f} MB", flush=True)
         browser.close()
 

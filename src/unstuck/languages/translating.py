@@ -127,7 +127,7 @@ class Messages:
         fits = tuple(self._fits(text))
         strong = [fit for fit in fits if fit[0].weight >= STRONG or not any(map(WORD.search, fit[1].values()))]
         weak = [fit for fit in fits if fit not in strong and fit[0].weight >= TELLING]
-        within = [fit for fit in strong if "; " in fit[0].text or not any("; " in held for held in fit[1].values())]
+        within = [fit for fit in strong if _keeps_to_its_own(fit)]
         found = self._error(text, depth) or self._instance(within, depth) or self._aside(text, depth)
         found = found or self._parts(text, depth, True)
         found = found or self._instance([fit for fit in strong if fit not in within], depth)
@@ -160,9 +160,7 @@ class Messages:
 
     def _instance(self, fits: Sequence[_Fit], depth: int) -> str | None:
         """The translation of the most specific template that made a text."""
-        # A filling whose brackets do not pair up took one of the sentence around it: what fits otherwise comes first.
-        paired = sorted(fits, key=lambda fit: not all(map(_closes_what_it_opens, fit[1].values())))
-        for template, fillings, stop in paired:
+        for template, fillings, stop in fits:
             known = {
                 hole: None if hole in template.quoted else self._whole(filling.strip(), depth - 1)
                 for hole, filling in fillings.items()
@@ -225,6 +223,13 @@ def _opening(text: str) -> int | None:
             if depth == 0:
                 return place
     return None
+
+
+def _keeps_to_its_own(fit: _Fit) -> bool:
+    """Whether no filling took a clause, or a bracket, of the sentence around it."""
+    template, fillings, _ = fit
+    clauses = "; " in template.text or not any("; " in filling for filling in fillings.values())
+    return clauses and all(map(_closes_what_it_opens, fillings.values()))
 
 
 def _closes_what_it_opens(text: str) -> bool:

@@ -15,13 +15,7 @@ WORDS: Final = (
     *(marked("sample"), marked("samples"), marked("batch"), marked("batches"), marked("layer"), marked("layers")),
     *(marked("inputs"), marked("outputs"), marked("targets"), marked("weights"), marked("classes"), marked("numbers")),
     *(marked("infinity"), marked("NaN or infinity"), marked("larger"), marked("smaller"), marked("above")),
-    *(
-        marked("below"),
-        marked("present"),
-        marked("absent"),
-        marked("undecided"),
-        marked("curve"),
-        marked("a single unit"),
-    ),
-    *(marked("References"), marked("measured"), marked("value"), marked("limit"), marked("question"), marked("curve")),
+    *(marked("below"), marked("present"), marked("absent"), marked("undecided"), marked("a single unit")),
+    *(marked("References"), marked("measured"), marked("value"), marked("limit"), marked("question")),
+    marked("Remedy"),
 )
