@@ -41,6 +41,7 @@ from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
+from unstuck.setup.data import LoadedData
 
 ALIKE: Final = Threshold(
     0.1,
@@ -90,10 +91,12 @@ def _sorted(setup: Setup) -> Setup:
 
 def shuffle(setup: Setup) -> Setup:
     """Draw the order of the training samples anew every epoch."""
-    train = in_memory(setup.train)
+    train = setup.train
     if train.shuffled:
         raise RemedyError("the order is drawn anew every epoch as it is")
-    return replace(setup, train=replace(train, shuffled=True))
+    if isinstance(train, LoadedData) and train.shuffle is not None:
+        return replace(setup, train=train.in_random_order())
+    return replace(setup, train=replace(in_memory(train), shuffled=True))
 
 
 def _in_random_order() -> Setup:

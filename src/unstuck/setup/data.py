@@ -163,6 +163,8 @@ class LoadedData(Data):
         change: Applied to each batch.
         transform: What the inputs go through; None where it is not known.
         reread: Makes the split as read through another transform; None where none is known.
+        shuffle: Makes the split as read in an order that is drawn anew every pass; None where the order is not simply
+            that of the data set.
     """
 
     reader: Reader
@@ -175,6 +177,7 @@ class LoadedData(Data):
     change: Callable[[Batch], Batch] | None = None
     transform: Transform | None = None
     reread: Callable[[Transform], LoadedData] | None = None
+    shuffle: Callable[[], LoadedData] | None = None
     _heads: dict[int, list[Batch]] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -253,6 +256,11 @@ class LoadedData(Data):
         """The same samples through another transform; only where `reread` is there."""
         assert self.reread is not None  # callers have asked
         return replace(self.reread(transform), kept=self.kept, change=self.change)
+
+    def in_random_order(self) -> LoadedData:
+        """The same samples in an order that is drawn anew every pass; only where `shuffle` is there."""
+        assert self.shuffle is not None  # callers have asked
+        return replace(self.shuffle(), kept=self.kept, change=self.change)
 
     def with_batch_size(self, batch_size: int) -> LoadedData:
         """Kept as it is: the user's loader makes its own batches."""

@@ -158,6 +158,8 @@ class Recipe:
             kept = frozenset(indices.tolist())
             batches = None if length is None else max(1, -(-len(kept) // max(1, round(per_batch))))
             made = LoadedData(lambda generator: self.read(generator, kept), batch_size, shuffled, len(kept), batches)
+            if in_order:
+                made = replace(made, shuffle=lambda: mixed()._of_part(indices))
             if known is None:
                 return made
             return replace(made, transform=known, reread=lambda transform: again(transform)._of_part(indices))
@@ -165,9 +167,21 @@ class Recipe:
         def again(transform: Transform) -> LoadedData:
             return self._through(transform).data(batch_size, samples, length)
 
+        def mixed() -> LoadedData:
+            return self._in_random_order().data(batch_size, samples, length)
+
         known = transform_of(self.dataset)
+        in_order = type(self.sampler) is SequentialSampler and not self.in_batches and bool(samples)
         whole = LoadedData(self.read, batch_size, shuffled, samples, length, None if self.iterable else part)
+        if in_order:
+            whole = replace(whole, shuffle=mixed)
         return whole if known is None else replace(whole, transform=known, reread=again)
+
+    def _in_random_order(self) -> Recipe:
+        """The same, with an order that is drawn anew every pass."""
+        other = copy.copy(self)
+        other.__setstate__({**self.__getstate__(), "sampler": RandomSampler(self.dataset)})
+        return other
 
     def _through(self, transform: Transform) -> Recipe:
         """The same, with another transform in a copy of the data set."""
