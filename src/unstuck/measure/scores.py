@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
+import numpy as np
 from torch import nn
 
 from unstuck.edits.losses import OUTPUT_FORM
@@ -15,9 +16,13 @@ from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.metric import balanced_error, error_on, joined
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import Unmeasured
+from unstuck.measure.sample_scores import sample_scores
 from unstuck.measure.task import Task
 from unstuck.setup import Data, Setup
 from unstuck.setup.randomness import isolated, one_thread
+
+FEWEST: Final = 2
+"""Samples that have a spread."""
 
 
 @final
@@ -27,7 +32,7 @@ class SplitScore:
 
     Attributes:
         loss: Mean loss, by the loss of the set-up as given; infinite where it is not finite.
-        standard_error: Of `loss`.
+        standard_error: Of `loss`, from the spread over batches.
         error: The task's own error (1 for the best constant prediction); NaN where it cannot be told.
         samples: Number of samples looked at.
         balanced_error: The same of each class, on average (1 for a constant prediction); NaN where it cannot be told.
@@ -109,13 +114,21 @@ def scores_of(prepared: Prepared, task: Task | None, trained: Setup, model: nn.M
     )
 
 
+def _over_samples(score: SplitScore, setup: Setup, model: nn.Module, data: Data) -> SplitScore:
+    """The score with its error over samples: a small split has two or three batches, whose spread tells little."""
+    single = sample_scores(setup, None, model, data)
+    if not single.by_sample or len(single.losses) < FEWEST or not np.isfinite(single.losses).all():
+        return score
+    return replace(score, standard_error=float(single.losses.std(ddof=1)) / math.sqrt(len(single.losses)))
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class FinalScores:
     """The scores of the run as given, and those before any training.
 
     Attributes:
-        scores: After training.
+        scores: After training; the standard error of the test loss is over samples where the loss is their mean.
         initial: Before training, on the training split.
     """
 
@@ -131,7 +144,10 @@ class FinalScores:
         setup = prepared.setup
         with isolated(setup.seed), one_thread():
             fresh, _ = setup.build()
+        scores = scores_of(prepared, known, setup, trained.run.model)
+        if scores.test is not None and setup.test is not None:
+            scores = replace(scores, test=_over_samples(scores.test, setup, trained.run.model, setup.test))
         return cls(
-            scores=scores_of(prepared, known, setup, trained.run.model),
+            scores=scores,
             initial=split_score(setup, known, setup, fresh, setup.train),
         )
