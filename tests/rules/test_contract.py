@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import inspect
 import math
@@ -210,6 +211,12 @@ def plain_descent() -> Setup:
     return patients.shells(optimizer=patients.sgd(0.1, 0.9))
 
 
+def batch_normed() -> Setup:
+    """A patient for faults of batch-norm."""
+    layers = torch.nn.Linear(4, 32), torch.nn.BatchNorm1d(32), torch.nn.ReLU(), torch.nn.Linear(32, 3)
+    return patients.shells(lambda: torch.nn.Sequential(*copy.deepcopy(layers)))
+
+
 @pytest.mark.slow
 @broadcasts_on_purpose
 @pytest.mark.parametrize("rule", FAULTS, ids=lambda rule: rule.code)
@@ -217,7 +224,7 @@ def test_fault_is_found_and_healed(rule: Rule) -> None:
     """Injected into the first of the healthy patients that takes it, the fault is found, and its remedy heals."""
     assert rule.fault is not None
     reasons = []
-    for base in (patients.regression, patients.classification, plain_descent):
+    for base in (patients.regression, patients.classification, plain_descent, batch_normed):
         try:
             sick = rule.fault(base())
         except RemedyError as reason:
