@@ -16,6 +16,6 @@ WORDS: Final = (
     *(marked("inputs"), marked("outputs"), marked("targets"), marked("weights"), marked("classes"), marked("numbers")),
     *(marked("infinity"), marked("NaN or infinity"), marked("larger"), marked("smaller"), marked("above")),
     *(marked("below"), marked("present"), marked("absent"), marked("undecided"), marked("a single unit")),
-    *(marked("References"), marked("measured"), marked("value"), marked("limit"), marked("question")),
+    *(marked("References"), marked("measured"), marked("value"), marked("limit"), marked("question"), marked("curve")),
     marked("Remedy"),
 )
