@@ -172,7 +172,9 @@ class Diagnosing:
         with self._part("trying together"):
             if self._opened is not None:
                 findings = self._draft.findings
-                findings.update(self._opened.together(self.rules, findings, comparison, self._judge_again))
+                findings.update(
+                    self._opened.together(causes_first(self.rules), findings, comparison, self._judge_again)
+                )
         if any(finding.status is Status.CONFIRMED for finding in self._draft.findings.values()):
             self._draft.leave(phases[Phase.FURTHER], self.cures)
             return

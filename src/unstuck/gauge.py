@@ -54,7 +54,7 @@ class Gauge:
         return comparison.shortfall_of(scores, self.by_loss) < ENOUGH
 
     def height(self, scores: Scores) -> float:
-        """How far the training score lies above the lowest known, in spans.
+        """How far the score lies above the lowest known, in spans, on the training data or held-out data.
 
         Other than in a gain, what lies above the best constant counts: coming down to it cures nothing, but tells
         which of several changes goes the right way.
@@ -63,10 +63,13 @@ class Gauge:
             scores: Of a run.
 
         Returns:
-            The height; infinite where the score is no number.
+            The larger height of the two; infinite where a score is no number.
         """
-        number = self.number(scores)
-        constant, lowest = self._span("training") if self.by_loss else (1.0, 0.0)
+        return max(self._height("training", scores.training), self._height("held_out", scores.held_out))
+
+    def _height(self, split: str, score: SplitScore) -> float:
+        number = score.loss if self.by_loss else score.error
+        constant, lowest = self._span(split) if self.by_loss else (1.0, 0.0)
         if not math.isfinite(number):
             return math.inf
         return (number - lowest) / (constant - lowest) if math.isfinite(lowest) and constant > lowest else number

@@ -191,7 +191,7 @@ def _stepwise(
         good = [step for step in steps if step.gain >= LARGE.value and step.gain >= most - AS_GOOD]
         # Of what cures as well, what mends everything names nothing; else the guide's order decides.
         step = min(good, key=lambda step: step.rule.is_cure_all, default=min(steps, key=lambda step: step.height))
-        if step.height >= reached:
+        if step.height >= reached and not good:
             break
         path, setup, reached = (*path, (step.rule.code, step.index)), step.setup, step.height
         measured[step.rule.code] = now
