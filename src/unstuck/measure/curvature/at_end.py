@@ -123,8 +123,8 @@ class EndPoint:
             The point.
 
         Raises:
-            NotMeasurable: If the training loss is not large, the run diverged or ended clearly above the best constant
-                prediction, or its loss cannot be differentiated.
+            NotMeasurable: If the training loss is not large, the run diverged or ended above its start, or its loss
+                cannot be differentiated.
         """
         if not comparison.training_is_large:
             raise NotMeasurable("the training loss is not large, so it does not matter where the run ended")
@@ -132,8 +132,9 @@ class EndPoint:
             raise NotMeasurable("the run ended in no finite numbers")
         lowest = comparison.lowest("training")
         span = comparison.given.training.loss - lowest
-        if span > (1.0 + LARGE.value) * (comparison.constant_training - lowest) > 0.0:
-            raise NotMeasurable("the run was thrown above the best constant prediction, and came to no rest there")
+        above = span > (1.0 + LARGE.value) * (comparison.constant_training - lowest) > 0.0
+        if above and comparison.given.training.loss >= trained.run.losses[0]:
+            raise NotMeasurable("the run was thrown above where it began, and came to no rest there")
         try:
             return end_point(prepared.setup, trained.run.model, len(trained.run.losses), span)
         except UnstuckError as error:
