@@ -43,3 +43,9 @@ def test_above_the_constant_what_hardly_comes_down_closes_next_to_nothing() -> N
 def test_nothing_is_closed_by_what_is_not_there() -> None:
     assert math.isnan(compared(1.3, copy=0.2).closed_by(LARGER_MODEL))
     assert math.isnan(compared(0.2, learner=0.5).closed_by(OTHER_LEARNER))
+
+
+def test_what_does_no_better_than_a_constant_was_not_trained() -> None:
+    known = compared(1.3, copy=1.05, learner=0.0)
+    assert known.beats_constant(OTHER_LEARNER) and not known.beats_constant(SAME_MODEL)
+    assert not known.beats_constant(LARGER_MODEL)

@@ -125,6 +125,17 @@ class Comparison:
         shares = [self._fall(each) / furthest[each.scale] for each in of_kind if furthest[each.scale] > 0.0]
         return max(shares, default=math.nan)
 
+    def beats_constant(self, kind: str) -> bool:
+        """Whether one of a kind comes down from the best constant, which any network can give: else it was not trained.
+
+        Args:
+            kind: SAME_MODEL, OTHER_LEARNER or LARGER_MODEL.
+
+        Returns:
+            Whether it does, on the training data and on held-out data.
+        """
+        return any(self._fall(comparator) > 0.0 for comparator in self.comparators if comparator.kind == kind)
+
     def _on(self, scale: str) -> list[Comparator]:
         return [comparator for comparator in self.comparators if comparator.scale == scale]
 

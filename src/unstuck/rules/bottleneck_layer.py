@@ -82,6 +82,9 @@ def judge(narrowest: Narrowest, comparison: Comparison) -> Verdict:
     if same >= MOST_OF_IT.value:
         sentence = f"{narrow}, but the same model, robustly trained, closes most of the shortfall."
         return Verdict(Outcome.ABSENT, sentence, (ratio,), where)
+    if not comparison.beats_constant(SAME_MODEL):
+        sentence = f"{narrow}, but the same model does no better than a constant, however it is trained."
+        return Verdict(Outcome.UNDECIDED, sentence, (ratio,), where)
     if larger <= same:
         return Verdict(Outcome.ABSENT, f"{narrow}, but a wider model goes no lower.", (ratio,), where)
     return Verdict(Outcome.PRESENT, f"{narrow}, and no training of this model closes the shortfall.", (ratio,), where)

@@ -78,6 +78,11 @@ def judge(comparison: Comparison) -> Verdict:
     if same is None:
         return Verdict(Outcome.UNDECIDED, "The same model could not be trained robustly.", (shortfall,))
     copy = _shortfall("shortfall against the same model, robustly trained", same, LARGE)
+    if not comparison.beats_constant(SAME_MODEL):
+        sentence = (
+            "The same model does no better than a constant, however it is trained: its size is not what hinders it."
+        )
+        return Verdict(Outcome.ABSENT, sentence, (copy, shortfall))
     if larger is None:
         if comparison.closed_by(SAME_MODEL) >= MOST_OF_IT.value:
             sentence = "The same model, robustly trained, closes most of the shortfall: it is large enough."
