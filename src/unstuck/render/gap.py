@@ -90,7 +90,7 @@ def _untold(untold: Sequence[str], width: int, indent: str) -> list[Line]:
 
 
 def _row(name: str, loss: str, error: str, samples: str, indent: str, column: int, style: Any = "") -> Line:
-    cells = "".join(right(text, column) for text in (loss, error, samples))
+    cells = "".join(right(text, column) for text in map(clean, (loss, error, samples)))
     return line(indent, Span(pad(clean(name), FIRST) + cells, style))
 
 

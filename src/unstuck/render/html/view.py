@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from unstuck.languages import translated
 from unstuck.render.cause import OUTCOME_WORDS, gained
 from unstuck.render.figures import against, amount, duration, number, share, spread
-from unstuck.render.lines import clean
+from unstuck.render.lines import clean, named
 from unstuck.render.page import HOW_FREELY, UNPROVEN
 from unstuck.render.pictures import Picture, pictures
 from unstuck.report import Branch, Finding, Outcome, Report, Status, Trial
@@ -172,9 +172,10 @@ def cards(report: Report) -> tuple[Card, ...]:
     wrong = Card(question, clean(cause.rule.title, 200), clean(cause.verdict.sentence, 240))
     changes = cause.trial.changes if cause.trial is not None else ()
     lines = "; ".join(
-        f"{clean(change.field, 40)}: {clean(change.before, 40)} → {clean(change.after, 40)}" for change in changes[:2]
+        f"{named(change.field, 40)}: {clean(change.before, 40)} → {clean(change.after, 40)}" for change in changes[:2]
     )
-    more = f"{lines}{f' and {len(changes) - 2} more' if len(changes) > 2 else ''}"
+    rest = translated(f" and {len(changes) - 2} more") if len(changes) > 2 else ""
+    more = Markup('<span translate="no">{}</span>').format(f"{lines}{rest}") if lines else ""
     what = "What to change?" if cause.status is Status.CONFIRMED else "What to try?"
     return wrong, _how_sure(report), Card(what, clean(cause.remedy, 240) or "No remedy is known.", more)
 
