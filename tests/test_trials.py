@@ -64,6 +64,23 @@ def test_each_aim_looks_at_its_own_split() -> None:
     assert Gauge(comparison(1.0), Aim.TEST, True).gain(scores(0.1), scores(0.0)) == 0.0
 
 
+def test_a_loss_below_its_floor_is_no_gain() -> None:
+    known = replace(comparison(2.0, reached=0.1), floor=0.0)
+    wrong = Scores(split(-1e6, 0.9), split(-1e6, 0.9), None)
+    gauge = Gauge(known, Aim.TRAINING, by_loss=True)
+    assert gauge.gain(Scores(split(math.inf, 0.9), split(math.inf, 0.9), None), wrong) == 0.0
+    assert gauge.height(wrong) == pytest.approx(0.9)
+    assert Gauge(comparison(2.0), Aim.TRAINING, by_loss=True).gain(scores(2.0), scores(-1.0)) > 0.0
+
+
+def test_height_counts_what_lies_above_the_constant_on_either_split() -> None:
+    gauge = Gauge(comparison(1000.0), Aim.TRAINING, by_loss=True)
+    assert gauge.height(scores(1000.0)) == pytest.approx(1000.0)
+    assert gauge.height(scores(0.2, held_out=5.0)) == pytest.approx(5.0)
+    assert gauge.height(scores(math.nan)) == math.inf
+    assert gauge.gain(scores(1000.0), scores(1.5)) == 0.0  # which cures nothing
+
+
 def test_where_losses_do_not_compare_the_error_does() -> None:
     gauge = Gauge(comparison(1.0), Aim.TRAINING, by_loss=False)
     before = Scores(split(1.0, 0.9), split(1.0, 0.9), None)

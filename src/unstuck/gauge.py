@@ -68,8 +68,9 @@ class Gauge:
         return max(self._height("training", scores.training), self._height("held_out", scores.held_out))
 
     def _height(self, split: str, score: SplitScore) -> float:
-        number = score.loss if self.by_loss else score.error
-        constant, lowest = self._span(split) if self.by_loss else (1.0, 0.0)
+        by_loss = self.by_loss and not self._runs_away(score)
+        number = score.loss if by_loss else score.error
+        constant, lowest = self._span(split) if by_loss else (1.0, 0.0)
         if not math.isfinite(number):
             return math.inf
         return (number - lowest) / (constant - lowest) if math.isfinite(lowest) and constant > lowest else number
@@ -103,9 +104,17 @@ class Gauge:
         if old is None or new is None:
             return 0.0
         constant, lowest = self._span(split)
-        if not self.by_loss:
+        floor = None if self.comparison is None else self.comparison.floor
+        if not self.by_loss or (
+            floor is not None and new.loss < floor
+        ):  # a loss that runs away downwards cures nothing
             return self._share(old.error, new.error, 1.0, 0.0)
         return self._share(old.loss, new.loss, constant, lowest)
+
+    def _runs_away(self, score: SplitScore) -> bool:
+        """Whether a loss is lower than it can be: it runs away downwards, which cures nothing."""
+        floor = None if self.comparison is None else self.comparison.floor
+        return floor is not None and score.loss < floor
 
     def _span(self, split: str) -> tuple[float, float]:
         if self.comparison is None:

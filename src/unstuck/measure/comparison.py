@@ -54,6 +54,8 @@ class Comparison:
         settled: Why no comparison was needed, or "".
         narrow_on_purpose: Whether the network gives back its inputs. What is not as narrow, a linear map or a wider
             copy, does so trivially, and is no fair comparison.
+        floor: The lowest that the loss can be where it is a likelihood of classes: 0. What is below shows that the
+            outputs are no probabilities. None for other losses.
     """
 
     cost: ClassVar[float] = 4.0
@@ -65,6 +67,7 @@ class Comparison:
     comparators: tuple[Comparator, ...]
     settled: str = ""
     narrow_on_purpose: bool = False
+    floor: float | None = None
 
     @classmethod
     def measure(
@@ -227,7 +230,9 @@ class LearnerComparison:
             return cls(replace(base, narrow_on_purpose=True))
         found = list(_learners(base, references))
         odd = isinstance(task, Task) and not task.exact_loss and not _broadcasts(task)
-        if isinstance(task, Task) and _has_no_floor(task, given):
+        if isinstance(task, Task) and task.output_form in (*OF_CLASSES, *OF_YES_OR_NO):
+            base = replace(base, floor=0.0)
+        if base.floor is not None and given.training.loss < base.floor:
             found = [comparator for comparator in found if comparator.scale == "error"]
         elif odd and any(c.scale == "loss" for c in found):
             # Weights and smoothing say that plain accuracy is not what is wanted.
@@ -239,11 +244,6 @@ def _broadcasts(task: Task) -> bool:
     """Whether as many outputs as targets are compared in other shapes: then only the error means anything."""
     outputs, targets = task.output_shape, task.target_shape
     return outputs != targets and math.prod(outputs) == math.prod(targets)
-
-
-def _has_no_floor(task: Task, given: Scores) -> bool:
-    """Whether the loss is below 0 although it is a likelihood of classes: its outputs are none, and it has no floor."""
-    return task.output_form in (*OF_CLASSES, *OF_YES_OR_NO) and given.training.loss < 0.0
 
 
 def _is_beaten(compared: Comparison) -> bool:
