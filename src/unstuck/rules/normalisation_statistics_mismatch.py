@@ -12,9 +12,10 @@ multiply the error, and the function that is evaluated is not the one that was t
 
 ## How it is measured
 On a copy of the trained model the statistics are taken anew, as the plain average over training batches at the final
-weights. It is proven if the held-out loss falls thereby by at least a tenth of the span from the best constant: the
-weights are the same, only the statistics have changed, so no training is needed for that. The trial trains again from
-several seeds and takes the statistics anew whenever the model is evaluated.
+weights. The suspicion is raised if the held-out loss falls thereby by at least a tenth of the span from the best
+constant: the weights are the same, only the statistics have changed, so no training is needed for that. It is tested by
+training again from several seeds and taking the statistics anew whenever the model is evaluated; a run that was merely
+too short for them to settle is not cured so.
 
 ## Remedy
 Take the statistics anew once training has ended: a pass over some training batches with the layers' `momentum=None`,
@@ -71,7 +72,7 @@ def judge(statistics: NormStatistics) -> Verdict:
     pair = f"the held-out loss is {statistics.running:.3g}, and {statistics.anew:.3g} with statistics taken anew"
     if statistics.gain >= LARGE.value:
         sentence = f"With the running statistics {pair}."
-        return Verdict(Outcome.PRESENT, sentence, evidence, (f"layer {statistics.layer}",), certain=True)
+        return Verdict(Outcome.PRESENT, sentence, evidence, (f"layer {statistics.layer}",))
     return Verdict(Outcome.ABSENT, f"With the running statistics of batch-norm {pair}.", evidence)
 
 
