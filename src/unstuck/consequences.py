@@ -51,6 +51,7 @@ def cause_of(
     Returns:
         The cause, or None where none explains it.
     """
+    told_early = bool(by_phase([rule])[Phase.FIRST_BATCH])  # no training is needed to judge it again
     for cause in rules:
         cured = cures.get(cause.code)
         if cause.code not in rule.explained_by or cured is None or cured.after is None:
@@ -61,7 +62,7 @@ def cause_of(
             left = comparison.shortfall_of(cured.after, cured.by_loss)
             if left < MOST_OF_IT.value * comparison.shortfall:
                 return cause
-        if rule in by_phase(rules)[Phase.FIRST_BATCH]:
+        if told_early:
             verdict = judged(rule, Examination(cured.setup, deadline))
             if isinstance(verdict, Verdict) and is_gone(findings[rule.code].verdict, verdict):
                 return cause

@@ -81,7 +81,7 @@ class Experiments:
         """Where no remedy cured alone, see whether several do together.
 
         Args:
-            rules: In the order of the guide.
+            rules: Causes before what they explain.
             findings: By code; those that were suspected and tried count.
             comparison: Where the run as given stands.
             judge_again: Gives verdicts on a changed set-up, by code, as far as its run shows them, and its

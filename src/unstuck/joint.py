@@ -2,9 +2,8 @@
 
 First step by step, as one would treat and examine again: on top of the remedy that brought the loss down furthest,
 though not far enough, those are tried that are suspected still, or only now, and so on. Where that does not cure, all
-suspected remedies are applied one after the other, or all but one.
-Where one of these ways cures, each remedy is left out once: those without which the cure fails are necessary, the
-others are by-standers.
+suspected remedies are applied one after the other, or all but one. Where one of these ways cures, each remedy is left
+out once: those without which the cure fails are necessary, the others are by-standers.
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ STARTS: Final = 2
 DEEPEST: Final = 3
 """Remedies on top of each other at most."""
 
-
 Suspecting = Callable[[Setup], tuple[Sequence[Rule], Examination]]
 """Gives what is suspected of a changed set-up, and what was measured of it."""
 
@@ -56,7 +54,8 @@ def try_together(
         laboratory: Trains, and holds the control.
         examination: Holds the measurements that remedies ask for.
         comparison: Gives the span that gains are shares of, where it could be measured.
-        rules: Suspected, none of them proven alone, in the order of the guide; all meant to lower the training loss.
+        rules: Suspected, none of them proven alone, causes before what they explain; all meant to lower the training
+            loss.
         alone: What each of them came to alone, by its code.
         suspected: Gives the rules that are suspected of a changed set-up, and what was measured of it.
         announce: Told what is being tried.
@@ -151,7 +150,7 @@ def _ways(
 
 
 def _starts(rules: Sequence[Rule], reached: Mapping[str, float]) -> list[Rule]:
-    """Remedies to build on: those that went lowest; of equal ones those that explain most, then the guide's order."""
+    """Remedies to build on: those that went lowest; of equal ones those that explain most, then the order given."""
     lowest = min(reached.values())
 
     def order(rule: Rule) -> tuple[bool, bool, int]:
@@ -189,7 +188,7 @@ def _stepwise(
             break
         most = max(step.gain for step in steps)
         good = [step for step in steps if step.gain >= LARGE.value and step.gain >= most - AS_GOOD]
-        # Of what cures as well, what mends everything names nothing; else the guide's order decides.
+        # Of what cures as well, what mends everything names nothing; else causes come first.
         step = min(good, key=lambda step: step.rule.is_cure_all, default=min(steps, key=lambda step: step.height))
         if step.height >= reached and not good:
             break
@@ -233,7 +232,7 @@ def _steps(
                 gain, height = gauge.gain(before, attempt.scores), gauge.height(attempt.scores)
                 suffices = comparison is not None and gauge.is_enough(comparison, attempt.scores, gain)
                 steps.append(_Step(rule, index, candidates[index], gain, height, suffices))
-        if steps and any(step.suffices for step in steps):
+        if any(step.suffices for step in steps):
             break
     return sorted(steps, key=lambda step: step.suffices)
 
