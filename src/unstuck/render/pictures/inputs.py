@@ -16,6 +16,7 @@ from unstuck.render.pictures.picture import (
     layered,
     legend,
     number,
+    numbered,
     numbers,
     records,
     shown,
@@ -56,12 +57,7 @@ def feature_scales(report: Report) -> Picture | None:
         height=180,
         data={"values": rows},
         encoding={
-            "x": {
-                "field": "at",
-                "type": "quantitative",
-                "title": "input feature by number",
-                "axis": {"format": "d", "tickMinStep": 1},
-            },
+            "x": numbered("input feature by number"),
             "y": {
                 "field": "value",
                 "type": "quantitative",

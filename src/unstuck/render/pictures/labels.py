@@ -14,6 +14,7 @@ from unstuck.render.pictures.picture import (
     Row,
     legend,
     number,
+    numbered,
     numbers,
     records,
     shown,
@@ -158,12 +159,7 @@ def initial_outputs(report: Report) -> Picture | None:
         height=180,
         data={"values": rows},
         encoding={
-            "x": {
-                "field": "at",
-                "type": "quantitative",
-                "title": "output by number",
-                "axis": {"format": "d", "tickMinStep": 1},
-            },
+            "x": numbered("output by number"),
             "y": {
                 "field": "value",
                 "type": "quantitative",

@@ -116,6 +116,11 @@ def vertical(values: Sequence[float], title: str, **more: Any) -> Spec:
     }
 
 
+def numbered(title: str) -> Spec:
+    """The horizontal channel of a picture whose rows are numbered, in their field "at"."""
+    return {"field": "at", "type": "quantitative", "title": title, "axis": {"format": "d", "tickMinStep": 1}}
+
+
 def layered(layers: list[Spec], **more: Any) -> Spec:
     """A specification of several layers."""
     return {"$schema": SCHEMA, "width": WIDTH, "height": HEIGHT, **more, "layer": layers}
