@@ -140,7 +140,7 @@ RULE = Rule(
             lambda: classification(
                 lambda: perceptron(4, 24, 1),
                 loss=lambda outputs, wanted: functional.binary_cross_entropy_with_logits(outputs.sigmoid(), wanted),
-                targets=lambda labels: (labels > 0).float().unsqueeze(1),
+                targets=lambda labels: (labels > 1).float().unsqueeze(1),
             ),
             Outcome.PRESENT,
         ),
