@@ -162,11 +162,11 @@ class Diagnosing:
             self._judge(phases[Phase.LEARNERS])
         with self._part("comparing with copies of the model"):
             comparison = self._compare()
+        with self._part("judging the comparison"):
+            self._judge(phases[Phase.COPIES])
         if comparison is not None and not comparison.training_is_large:
             with self._part("splitting the gap"):
                 self.examination.get(GapSplit)
-        with self._part("judging the comparison"):
-            self._judge(phases[Phase.COPIES])
         with self._part("trying"):
             self._try(self.rules, comparison)
         with self._part("trying together"):
