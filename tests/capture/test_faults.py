@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
@@ -106,7 +106,8 @@ def test_hooks_and_wrappers_are_gone_afterwards(ending: str) -> None:
         pass
     after = torch.autograd.backward, DataLoader.__iter__, _BaseDataLoaderIter.__next__, torch.compile
     assert (*after, nn.utils.clip_grad_norm_, torch.optim.Optimizer.__init__) == before
-    assert not _has_any_global_hook() and not _global_optimizer_pre_hooks and not _global_optimizer_post_hooks
+    assert not _global_forward_hooks and not _global_forward_pre_hooks
+    assert not _global_optimizer_pre_hooks and not _global_optimizer_post_hooks
     assert torch._C._len_torch_function_stack() == 0
     assert observer.steps == (3 if ending == "stop" else 8)
 

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, RandomSampler
 from unstuck import Setup
 from unstuck.rules.data_not_shuffled import shuffle
 from unstuck.setup.data import LoadedData
+from unstuck.setup.randomness import seeded
 
 
 def ragged(samples: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
@@ -32,7 +33,7 @@ def in_order(**options: object) -> Setup:
 
 def one_pass(data: object, seed: int) -> list[int]:
     assert isinstance(data, LoadedData)
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     return [int(batch[0][start]) for batch in data.batches(generator) for start in batch[1]]
 
 

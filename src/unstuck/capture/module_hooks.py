@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, Final, final
 
+import torch.nn.modules.module as torch_modules
 from torch import nn
-from torch.nn.modules.module import (
-    _global_forward_hooks_always_called,
-    _global_forward_hooks_with_kwargs,
-    register_module_forward_hook,
-    register_module_forward_pre_hook,
-)
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from unstuck.capture.tape import Tape
+
+# What torch keeps of hooks on all modules besides the hooks themselves, and whether such a hook is shown keywords
+# (from 2.7 on; without them a call by keywords cannot be rebuilt, and is found out by its loss).
+_MARKS: Final[tuple[dict[int, bool], ...]] = tuple(
+    getattr(torch_modules, f"_global_forward_hooks_{what}", {}) for what in ("always_called", "with_kwargs")
+)
+_SHOWS_KEYWORDS: Final = "with_kwargs" in inspect.signature(register_module_forward_hook).parameters
 
 
 @final
@@ -38,17 +42,21 @@ class ModuleHooks:
 
     def on(self) -> None:
         """Put both on."""
-        self._hooks = [
-            register_module_forward_pre_hook(self._before),
-            register_module_forward_hook(self._after, with_kwargs=True, always_call=True),
-        ]
+        self._hooks = [register_module_forward_pre_hook(self._before)]
+        if _SHOWS_KEYWORDS:
+            self._hooks.append(register_module_forward_hook(self._after, with_kwargs=True, always_call=True))
+        else:
+            self._hooks.append(register_module_forward_hook(self._after_without_keywords, always_call=True))
+
+    def _after_without_keywords(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        self._after(module, inputs, {}, output)
 
     def off(self) -> None:
         """Take off whatever is on."""
         for hook in self._hooks:
             hook.remove()
-            for left in (_global_forward_hooks_always_called, _global_forward_hooks_with_kwargs):
-                left.pop(hook.id, None)  # torch 2.13 leaves its marks behind
+            for marks in _MARKS:
+                marks.pop(hook.id, None)  # torch 2.13 leaves them behind
         self._hooks = []
 
     def only(self, before: Callable[..., None]) -> None:

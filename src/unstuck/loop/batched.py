@@ -30,7 +30,7 @@ from unstuck.loop.stages import compute_loss
 from unstuck.loop.training import Run
 from unstuck.setup import Batch, Setup, StackedData
 from unstuck.setup.batch import map_tensors, tensors
-from unstuck.setup.randomness import isolated, one_thread, trainable
+from unstuck.setup.randomness import isolated, one_thread, seeded, trainable
 
 MAY_DIFFER: Final = ("seed", "optimizer", "described")
 
@@ -164,7 +164,7 @@ class _Together:
         data, epochs = self.whole.setup.train, self.whole.setup.epochs
         assert isinstance(data, StackedData)  # `_alike` has asked
         samples, device = data.samples, self.whole.setup.device
-        generators = [torch.Generator().manual_seed(run.setup.seed) for run in self.runs]
+        generators = [seeded(run.setup.seed) for run in self.runs]
         for _ in range(epochs):
             order = torch.stack([data.order(generator) for generator in generators])
             for number in range(data.batches_per_epoch):

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, final
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -21,7 +20,7 @@ from unstuck.loop.stages import stage, take_step
 from unstuck.loop.trail import Trail, TrailKeeper
 from unstuck.loop.watching import SAMPLED, Watcher, sampled_steps
 from unstuck.setup import Setup
-from unstuck.setup.randomness import isolated, one_thread, trainable
+from unstuck.setup.randomness import isolated, one_thread, seeded, trainable
 
 
 @final
@@ -147,7 +146,7 @@ class _Training:
 
     def steps(self) -> Iterator[Step]:
         """Take the steps of the set-up, one at a time."""
-        setup, generator = self.setup, torch.Generator().manual_seed(self.setup.seed)
+        setup, generator = self.setup, seeded(self.setup.seed)
         wanted = sampled_steps(setup.epochs * (setup.train.batches_per_epoch or 1000))
         if not self.model.training:  # a model in training mode may hold layers that were set to eval() on purpose
             self.model.train()

@@ -17,7 +17,7 @@ from unstuck.loop.stages import compute_loss
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Setup
-from unstuck.setup.randomness import isolated, one_thread, trainable
+from unstuck.setup.randomness import isolated, one_thread, seeded, trainable
 
 BATCHES: Final = 24
 """Batches whose statistics are taken at most."""
@@ -131,7 +131,7 @@ class _Means:
 def _batches(setup: Setup) -> list[Any]:
     found: list[Any] = []
     clock = WorkClock()
-    for batch in setup.train.batches(torch.Generator().manual_seed(setup.seed)):
+    for batch in setup.train.batches(seeded(setup.seed)):
         found.append(setup.placed(batch))
         if len(found) >= BATCHES or (len(found) >= FEWEST and clock() > LONGEST_SECONDS):
             break

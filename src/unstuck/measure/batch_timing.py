@@ -14,7 +14,7 @@ from unstuck.loop.stages import take_step
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Setup
-from unstuck.setup.randomness import isolated, one_thread, trainable
+from unstuck.setup.randomness import isolated, one_thread, seeded, trainable
 
 FACTORS: Final = (1.0, 0.25, 4.0, 16.0)
 """Batch sizes that are timed, over the given one, the most telling first."""
@@ -112,7 +112,7 @@ def _timed(setup: Setup, until: float) -> BatchTime:
     with trainable(), isolated(setup.seed), one_thread():
         own, model, optimizer = setup.fresh()
         model.train()
-        batch = own.placed(next(iter(own.train.batches(torch.Generator().manual_seed(setup.seed)))))
+        batch = own.placed(next(iter(own.train.batches(seeded(setup.seed)))))
         spent: list[float] = []
         for number in range(WARM_UP + REPEATS):
             _wait(setup.device)

@@ -19,7 +19,7 @@ from unstuck.loop.stages import take_step
 from unstuck.measure.ledger import STEP, Ledger, copies
 from unstuck.measure.preparation import Prepared
 from unstuck.setup import Batch, Setup
-from unstuck.setup.randomness import isolated, one_thread
+from unstuck.setup.randomness import isolated, one_thread, seeded
 
 WANTED: Final = 5
 """Optimizer steps that are looked at; the first cannot hold anything old."""
@@ -146,7 +146,7 @@ def observe(setup: Setup, ledger: Ledger, wanted: int) -> None:
 
 
 def _batches(setup: Setup) -> Iterator[Batch]:
-    generator = torch.Generator().manual_seed(setup.seed)
+    generator = seeded(setup.seed)
     for _ in range(setup.epochs):
         yield from setup.train.batches(generator)
 

@@ -18,7 +18,7 @@ from unstuck.measure.first_steps import FirstSteps, LayerConduct
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Setup
-from unstuck.setup.randomness import isolated, one_thread, trainable
+from unstuck.setup.randomness import isolated, one_thread, seeded, trainable
 from unstuck.setup.source import calling_line
 
 MOST_LAYERS: Final = 12
@@ -115,7 +115,7 @@ def _first_loss(setup: Setup, shaken: str, watch: TorchFunctionMode | None = Non
         own, model, optimizer = setup.fresh()
         if not model.training:
             model.train()
-        batch = own.placed(next(iter(own.train.batches(torch.Generator().manual_seed(setup.seed)))))
+        batch = own.placed(next(iter(own.train.batches(seeded(setup.seed)))))
         if shaken:
             draws = torch.Generator().manual_seed(setup.seed + 1)
             with torch.no_grad():

@@ -17,7 +17,7 @@ from unstuck.loop.evaluate import predict
 from unstuck.loop.stages import take_step
 from unstuck.measure.preparation import Prepared
 from unstuck.setup import Setup
-from unstuck.setup.randomness import isolated, one_thread
+from unstuck.setup.randomness import isolated, one_thread, seeded
 from unstuck.setup.source import calling_line
 
 CALLS: Final = 2
@@ -148,7 +148,7 @@ def _while_training(setup: Setup) -> tuple[_Watch, frozenset[str]]:
             model.train()  # as the loop does; layers that were set to eval() on purpose stay so
         untouched = frozenset(name for name, module in model.named_modules() if _is_untouched(module))
         watch = _Watch(model, recording=True)
-        generator = torch.Generator().manual_seed(setup.seed)
+        generator = seeded(setup.seed)
         for number, batch in enumerate(own.train.batches(generator)):
             take_step(own, model, optimizer, own.placed(batch))
             if number + 1 >= CALLS:

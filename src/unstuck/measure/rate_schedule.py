@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, final
 
-import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -17,7 +16,7 @@ from unstuck.loop.correcting import scheduler_calls
 from unstuck.loop.stages import stage, take_step
 from unstuck.measure.preparation import Prepared
 from unstuck.setup import Setup
-from unstuck.setup.randomness import isolated, one_thread
+from unstuck.setup.randomness import isolated, one_thread, seeded
 from unstuck.setup.source import calling_line
 
 CALLS: Final = 4
@@ -119,7 +118,7 @@ def _watched(setup: Setup, watch: _Watch) -> Optimizer:
     if not model.training:
         model.train()
     optimizer.register_step_post_hook(lambda *_: setattr(watch, "stepped", True))
-    generator = torch.Generator().manual_seed(setup.seed)
+    generator = seeded(setup.seed)
     with scheduler_calls(watch.see):
         for batch in own.train.batches(generator):
             watch.calls, watch.stepped = watch.calls + 1, False

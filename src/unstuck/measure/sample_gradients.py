@@ -15,6 +15,7 @@ from unstuck.loop.stages import compute_loss, forward_backward
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Batch, Setup
 from unstuck.setup.batch import concatenate, length, map_tensors, tensors
+from unstuck.setup.randomness import seeded
 
 SAMPLES: Final = 256
 """Samples whose gradients are taken at most."""
@@ -56,7 +57,7 @@ def sample_gradients(setup: Setup, model: nn.Module) -> tuple[Tensor, int]:
 def _samples(setup: Setup) -> Batch | None:
     """Some training samples as one batch, in random order; None where they have several sizes."""
     found: list[Batch] = []
-    generator = torch.Generator().manual_seed(setup.seed)
+    generator = seeded(setup.seed)
     for batch in setup.train.batches(generator):
         found.append(batch)
         if sum(map(length, found)) >= SAMPLES:
@@ -137,7 +138,7 @@ def _of_parts(setup: Setup, model: nn.Module, samples: Batch | None) -> tuple[Te
 def _parts(setup: Setup, samples: Batch | None, size: int) -> Iterator[Batch]:
     """Disjoint parts of equal size; the set-up's own batches where its samples cannot be put together otherwise."""
     if samples is None:
-        whole = (batch for batch in setup.train.batches(torch.Generator().manual_seed(setup.seed)))
+        whole = (batch for batch in setup.train.batches(seeded(setup.seed)))
         yield from (setup.placed(batch) for batch in islice(whole, PARTS) if length(batch) == size)
         return
     for first in range(0, length(samples) - size + 1, size):

@@ -12,7 +12,7 @@ from unstuck.loop.clock import WorkClock
 from unstuck.loop.evaluate import SAMPLES
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Data, Setup, StackedData
-from unstuck.setup.randomness import isolated, one_thread
+from unstuck.setup.randomness import isolated, one_thread, seeded
 
 SECONDS: Final = 0.1
 """Time for reading a pass through a loader."""
@@ -111,7 +111,7 @@ def _targets(setup: Setup) -> list[Tensor]:
             found = [everything[part] for part in rows[::every]]
         else:
             clock = WorkClock()
-            for batch in data.batches(torch.Generator().manual_seed(setup.seed)):
+            for batch in data.batches(seeded(setup.seed)):
                 found.append(setup.targets(batch))
                 if clock() > SECONDS:
                     break

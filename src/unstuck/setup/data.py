@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from unstuck.setup.batch import Batch, concatenate, length, map_tensors
-from unstuck.setup.randomness import isolated
+from unstuck.setup.randomness import isolated, seeded
 
 
 class Data(ABC):
@@ -213,7 +213,7 @@ class LoadedData(Data):
         return list(self._heads[limit])
 
     def _read_head(self, limit: int) -> list[Batch]:
-        source, generator = self, torch.Generator().manual_seed(0)
+        source, generator = self, seeded(0)
         if self.part is not None and not self.shuffled and self.samples is not None and self.samples > limit:
             source = self._of_part(torch.linspace(0, self.samples - 1, limit).round().long())
         return list(islice(source.batches(generator), max(1, math.ceil(limit / self.batch_size))))

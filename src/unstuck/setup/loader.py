@@ -15,7 +15,7 @@ from unstuck.errors import ExaminationError, SetupError
 from unstuck.setup.advice import advice
 from unstuck.setup.batch import Batch, concatenate, length, map_tensors, tensors
 from unstuck.setup.data import Data, StackedData
-from unstuck.setup.randomness import isolated
+from unstuck.setup.randomness import isolated, seeded
 from unstuck.setup.reading import Recipe, copied, transform_of
 from unstuck.setup.source import user_line
 
@@ -182,7 +182,7 @@ def _from_loader(name: str, loader: DataLoader[Any]) -> Data:
 
 
 def _one_pass(recipe: Recipe) -> Iterator[Batch]:
-    return recipe.read(torch.Generator().manual_seed(0))
+    return recipe.read(seeded(0))
 
 
 def _counted(name: str, loader: DataLoader[Any]) -> tuple[int | None, int | None]:

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, final
 
 import numpy as np
 import torch
@@ -44,11 +44,24 @@ _SWITCHES: Final[tuple[Switch, ...]] = (
     ),
     (lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()), _set_anomaly),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled),
     _backend("enabled"),
     _backend("benchmark"),
     _backend("deterministic"),
     (lambda: list(warnings.filters), _set_filters),
 )
+
+
+@final
+class Draws(torch.Generator):
+    """A generator of one run, by which its copies of the data are kept: torch's own bears no weak reference in 2.4."""
+
+
+def seeded(seed: int) -> Draws:
+    """A generator of its own, seeded."""
+    generator = Draws()
+    generator.manual_seed(seed)
+    return generator
 
 
 @contextmanager
@@ -57,7 +70,8 @@ def isolated(seed: int) -> Iterator[None]:
 
     Covers the generators of torch (CPU, and CUDA or MPS where it has been used), NumPy and Python; and the
     switches that user code may turn: gradient mode, default dtype, thread count, deterministic algorithms, anomaly
-    detection, matrix precision, cuDNN, and the filters of `warnings`.
+    detection, matrix precision, the fused path of attention, cuDNN, and the filters of `warnings`. The fused path is
+    off inside: in torch 2.4 it passes over the hooks of its layers, and so over edits that are hooks.
 
     Args:
         seed: Seeds all three libraries.
@@ -68,6 +82,7 @@ def isolated(seed: int) -> Iterator[None]:
     metal = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     switches = [read() for read, _ in _SWITCHES]
     try:
+        torch.backends.mha.set_fastpath_enabled(False)
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would leave a seed behind for a later CUDA

@@ -19,6 +19,7 @@ from unstuck.measure.shift.drawn_inputs import DrawnInputs
 from unstuck.setup import LoadedData, Setup, StackedData
 from unstuck.setup.data import Transform
 from unstuck.setup.loader import data_of
+from unstuck.setup.randomness import seeded
 
 
 class Pictures(Dataset[Any]):
@@ -40,7 +41,7 @@ def noisy(values: Tensor) -> Tensor:
 
 
 def order(data: Any, seed: int = 0) -> Tensor:
-    return torch.cat([batch[0][:, 0] for batch in data.batches(torch.Generator().manual_seed(seed))])
+    return torch.cat([batch[0][:, 0] for batch in data.batches(seeded(seed))])
 
 
 def measured(setup: Setup) -> Any:

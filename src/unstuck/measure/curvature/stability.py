@@ -21,7 +21,7 @@ from unstuck.measure.curvature.training import surface_of
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Setup
-from unstuck.setup.randomness import isolated, one_thread, trainable
+from unstuck.setup.randomness import isolated, one_thread, seeded, trainable
 
 SAMPLES: Final = 256
 """Training samples that the curvature is taken on."""
@@ -102,7 +102,7 @@ def step_curvature(setup: Setup) -> StepCurvature:
             own, model, optimizer = setup.fresh()
             model.train()
             limit = stability_limit(optimizer)
-            batches = own.train.batches(torch.Generator().manual_seed(setup.seed))
+            batches = own.train.batches(seeded(setup.seed))
             warm = WARM_STEPS if _second_moment(optimizer) else 0
             steps = 0
             for _, batch in zip(range(warm), batches, strict=False):

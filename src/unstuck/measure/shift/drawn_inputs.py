@@ -20,7 +20,7 @@ from unstuck.measure.shift.drift import SIDE
 from unstuck.measure.shift.permutation import compare
 from unstuck.measure.two_sample import comparable
 from unstuck.setup import Data, LoadedData
-from unstuck.setup.randomness import isolated, one_thread
+from unstuck.setup.randomness import isolated, one_thread, seeded
 
 
 @final
@@ -102,7 +102,7 @@ def _is_drawn(data: Data) -> bool:
 
     def first(seed: int) -> list[Tensor]:
         torch.manual_seed(seed)
-        batch = next(iter(data.batches(torch.Generator().manual_seed(0))), None)
+        batch = next(iter(data.batches(seeded(0))), None)
         return [] if batch is None else inputs_of([batch])
 
     pairs = list(zip(first(0), first(1), strict=False))
