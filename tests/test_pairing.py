@@ -24,6 +24,9 @@ from unstuck.report import Outcome
         ([0.9, 0.1, -0.5], Outcome.UNDECIDED),
         ([0.9, 0.0, 0.0], Outcome.UNDECIDED),
         ([0.2, -0.2, 0.04], Outcome.ABSENT),
+        ([0.18, 0.99, 0.12, 0.28, 0.57], Outcome.PRESENT),  # every seed gains, some run as given failing altogether
+        ([0.18, 0.99, 0.09, 0.28, 0.57], Outcome.UNDECIDED),
+        ([0.18, 0.99, 0.12, 0.28], Outcome.UNDECIDED),
         ([0.5, math.nan, 0.5], Outcome.UNDECIDED),
     ],
 )

@@ -26,6 +26,12 @@ FLAT: Final = Threshold(
 FEWEST: Final = 6
 """Losses below which no trend of their second half is told."""
 
+FIRST: Final = 3
+"""Watched steps that stand for the start of a run."""
+
+LEAST_RATE: Final = 0.01
+"""Share of the highest rate below which a step tells nothing of the optimizer's own pace."""
+
 LONG: Final = 100
 """Steps by which a loss that can fall has begun to, in every healthy set-up of bench/healthy."""
 
@@ -54,6 +60,9 @@ class Course:
         epochs: Epochs that were run, the last one perhaps in part.
         best_epoch: Epoch with the lowest validation loss, counted from 1; 0 without a validation split.
         stopped: "finished", "non-finite" or "time".
+        pace_kept: What is left of the optimizer's own pace in the second half of the run: updates of the weights at the
+            same rate, both as they are and for the same gradient, over those of the first steps; the larger of the
+            two counts. NaN where it was not seen.
     """
 
     cost: ClassVar[float] = 0.0
@@ -75,6 +84,7 @@ class Course:
     epochs: int
     best_epoch: int
     stopped: str
+    pace_kept: float = math.nan
 
     @classmethod
     def measure(cls, history: History) -> Course:
@@ -135,6 +145,7 @@ def course_of(record: RunRecord) -> Course:
         epochs=max(len(record.epoch_ends), 1),
         best_epoch=validation.index(min(validation)) + 1 if validation else 0,
         stopped=record.stopped,
+        pace_kept=pace_kept(record),
     )
 
 
@@ -161,6 +172,45 @@ def relative_updates(record: RunRecord) -> tuple[float, ...]:
         if values:
             found.append(statistics.median(values))
     return tuple(found)
+
+
+def pace_kept(record: RunRecord) -> float:
+    """What is left of the optimizer's own pace in the second half of a run; see `Course`.
+
+    Adagrad divides by all gradients since the start (Duchi et al., 2011), so that its steps die out whatever the rate.
+    What a schedule does to the rate is divided out, and steps at next to no rate, whose updates are lost in rounding,
+    are left out; that gradients grow or die out by themselves counts neither way.
+
+    Args:
+        record: Of a watched run.
+
+    Returns:
+        The share; NaN where fewer steps were watched than tell.
+    """
+    updates, paces = list[float](), list[float]()
+    layers = [layer for layer in record.layers if "Norm" not in layer.kind and layer.update_norm]
+    watched = min((len(layer.update_norm) for layer in layers), default=0)
+    least = LEAST_RATE * max((rate for rate in record.rates if math.isfinite(rate)), default=math.nan)
+    for index, step in enumerate(record.sampled_steps[:watched]):
+        rate = record.rates[step] if step < len(record.rates) else math.nan
+        moved = [
+            (layer.update_norm[index] / rate, layer.gradient_norm[index])
+            for layer in layers
+            if rate > 0.0 and rate >= least and index < len(layer.gradient_norm)
+        ]
+        moved = [(update, gradient) for update, gradient in moved if gradient > 0.0 and math.isfinite(update)]
+        if moved:
+            updates.append(statistics.median(update for update, _ in moved))
+            paces.append(statistics.median(update / gradient for update, gradient in moved))
+    if len(updates) < FEWEST:
+        return math.nan
+    return max(_kept(updates), _kept(paces))
+
+
+def _kept(values: Sequence[float]) -> float:
+    """The median over the second half as a share of the largest of the first few."""
+    first = max(values[:FIRST])
+    return statistics.median(values[len(values) // 2 :]) / first if first > 0.0 else math.nan
 
 
 def running_median(values: Sequence[float], width: int = SMOOTHED) -> list[float]:

@@ -23,7 +23,8 @@ the same place, at many times the cost.
 ## When to leave it
 Fine-tuning of weights that are good already calls for small steps, and a rate that decays to nothing at the end of a
 schedule is meant to. If the loss is as low as a higher rate gets it, small updates only say that the run has arrived.
-Where updates are of a usual size and the run is just short, see stopped-too-early.
+Where updates are of a usual size and the run is just short, see stopped-too-early. Where they were of a usual size at
+first, and the optimizer let them die out at the same rate and the same gradients, see optimizer-unsuited.
 
 ## References
 Y. Bengio, "Practical recommendations for gradient-based training of deep architectures", 2012, section 3.1.1.
@@ -57,6 +58,12 @@ LEAP: Final = Threshold(
     "a hundred times the thousandth that sound runs show (Karpathy 2019): as too high a rate",
 )
 
+DIED_OUT: Final = Threshold(
+    1.0 / 30.0,
+    "pace of the first steps",
+    "a thirtieth: no set-up of bench/bases keeps less than a seventh, and Adagrad with a decay keeps a thousandth",
+)
+
 SOUND: Final = (1e-3, 0.1)
 """Updates over weights that a sound rate gives, and a decade on either side is tried."""
 
@@ -81,6 +88,14 @@ def judge(course: Course) -> Verdict:
     if course.largest_update >= LEAP.value and course.end >= course.start:
         sentence = f"One step changed the weights by {course.largest_update:.0%} of their size, and the loss rose."
         return Verdict(Outcome.ABSENT, sentence, (Evidence(largest, LEAP), update))
+    # A higher rate would make up in part for steps that die out, whatever the rate: that is the optimizer's doing.
+    if course.pace_kept <= DIED_OUT.value and course.largest_update >= SOUND[0]:
+        kept = Quantity("pace of the optimizer in the second half / in the first steps", course.pace_kept, "1")
+        sentence = (
+            f"The first steps changed the weights by up to {course.largest_update:.2%} of their size; it is the "
+            "optimizer whose steps died out since, and not the rate that was too low."
+        )
+        return Verdict(Outcome.ABSENT, sentence, (Evidence(kept, DIED_OUT), update))
     # Coming to rest speaks for a sound rate only where the weights once moved at a sound pace.
     if course.has_arrived and course.largest_update >= SMALL.value:
         return Verdict(Outcome.ABSENT, "The loss fell and then stayed where it was.", (late, update))

@@ -205,5 +205,6 @@ RULE = Rule(
         ),
     ),
     is_cure_all=True,
-    explained_by=("DAT001", "OPT008", "OPT011"),
+    # Where units pass no gradient on, none is left at all: drawing the weights anew mends these as well.
+    explained_by=("DAT001", "OPT006", "OPT008", "OPT009", "OPT010", "OPT011"),
 )
