@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from torch import nn
 
 from tests.tiny import comparison, line, prepared, rule, scores, split, standardised, suspicion, with_rate
 from unstuck.errors import RemedyError
@@ -18,7 +19,7 @@ from unstuck.measure.comparison import LARGER_MODEL, SAME_MODEL, Comparator, Com
 from unstuck.measure.scores import Scores, scores_of
 from unstuck.report import Finding, Outcome, Status, Verdict
 from unstuck.rule import Aim, Rule
-from unstuck.setup import Setup
+from unstuck.setup import Edit, Setup
 
 SLOW = {"rate": 1e-6}
 
@@ -185,6 +186,42 @@ def test_a_cause_that_shows_only_once_another_is_treated_is_found() -> None:
     joint = experiments.together([SCALE, RATE], found, known, lambda setup: (shown, Examination(setup)))
     assert set(joint) == {"DAT001", "OPT002"}
     assert joint["OPT002"].verdict == shown["OPT002"]
+
+
+def shrunk(setup: Setup) -> Setup:
+    """Outputs divided by ten thousand: it no longer diverges, nor learns."""
+
+    def apply(model: nn.Module) -> nn.Module:
+        model.register_forward_hook(lambda module, inputs, output: output / 1e4)
+        return model
+
+    return setup.with_edit(Edit("outputs", "as given", "shrunk", apply))
+
+
+def any_rate(setup: Setup) -> tuple[Setup, ...]:
+    return with_rate(0.1)(setup), with_rate(3e6)(setup)
+
+
+def test_a_cause_takes_the_place_of_what_it_explains_where_it_cures_as_well() -> None:
+    def named(*rules: Rule) -> set[str]:
+        """Of a line that diverges: standardised it still does, and the symptom's remedy stops it without a cure."""
+        experiments, known, _ = opened(line(rate=1.5, scale=3.0, epochs=1))
+        known = replace(comparison(1.0), given=known.given)  # what lies above the constant tells how far each goes
+        found = alone(experiments, rules, known)
+        assert all(finding.outcome is Outcome.ABSENT for finding in found.values())
+        return set(experiments.together(rules, found, known, nothing_more))
+
+    rate, symptom = rule("OPT001", any_rate), rule("OPT007", shrunk)
+    assert named(SCALE, rate, symptom) == {"OPT001", "OPT007"}, "nothing says that one explains the other"
+    assert named(SCALE, rate, replace(symptom, explained_by=("DAT001",))) == {"DAT001", "OPT001"}
+
+
+def test_a_change_that_is_half_taken_back_is_no_joint_cure() -> None:
+    experiments, known, _ = opened(line(rate=0.002, epochs=1))
+    rules = [rule("OPT001", with_rate(0.1)), rule("OPT002", with_rate(1000.0))]
+    found = alone(experiments, rules, known)
+    assert [finding.outcome for finding in found.values()] == [Outcome.ABSENT] * 2
+    assert experiments.together(rules, found, known, nothing_more) == {}
 
 
 def test_nothing_is_joined_where_one_cause_is_proven() -> None:

@@ -3,7 +3,9 @@
 First step by step, as one would treat and examine again: on top of the remedy that brought the loss down furthest,
 though not far enough, those are tried that are suspected still, or only now, and so on. Where that does not cure, all
 suspected remedies are applied one after the other, or all but one. Where one of these ways cures, each remedy is left
-out once: those without which the cure fails are necessary, the others are by-standers.
+out once: those without which the cure fails are necessary, the others are by-standers. A remedy that only takes back or
+redoes what another one changed is no further cause, and one that a suspected cause explains gives way to that cause's
+remedy where it cures as well in its place: how far a remedy comes alone depends on how many ways of it there are.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from unstuck.ranking import AS_GOOD
 from unstuck.report import Outcome
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
+from unstuck.setup.describe import difference
 from unstuck.trials import Path, Tried, apply_remedy
 
 NECESSARY: Final = 0.5
@@ -83,6 +86,8 @@ def try_together(
             return {}
     else:
         return {}
+    way, gain = _by_causes(laboratory, examination, comparison, rules, alone, left, by_code, way, gain)
+    path, gauge = way.path, Gauge(comparison, Aim.TRAINING, loss_compares(given, [way.setup]))
     necessary = list(path)
     for step in path:
         rest = [kept for kept in necessary if kept != step]
@@ -176,12 +181,13 @@ def _stepwise(
     """Put remedies on top of the first, each time the one that brings the loss down furthest, while it comes down."""
     path, setup, reached = first.path, first.setup, _height(laboratory, comparison, first)
     measured = {path[0][0]: examination} if path else {}
+    done = [_fields(laboratory.prepared.setup, setup)]
     while len(path) < DEEPEST:
         steps: list[_Step] = []
         rules, now = suspected(setup)
         for rule in rules:
             if rule.code not in dict(path) and not laboratory.exhausted:
-                steps += _steps(laboratory, now, comparison, rule, setup)
+                steps += _steps(laboratory, now, comparison, rule, setup, done)
                 if steps and steps[-1].suffices:
                     break
         if not steps:
@@ -192,11 +198,43 @@ def _stepwise(
         step = min(good, key=lambda step: step.rule.is_cure_all, default=min(steps, key=lambda step: step.height))
         if step.height >= reached and not good:
             break
+        done.append(_fields(setup, step.setup))
         path, setup, reached = (*path, (step.rule.code, step.index)), step.setup, step.height
         measured[step.rule.code] = now
         if good:
             break
     return _Way(path, setup, measured)
+
+
+def _by_causes(
+    laboratory: Laboratory,
+    examination: Examination,
+    comparison: Comparison | None,
+    rules: Sequence[Rule],
+    alone: Mapping[str, Tried],
+    suspected: Suspecting,
+    by_code: Mapping[str, Rule],
+    way: _Way,
+    gain: float,
+) -> tuple[_Way, float]:
+    """The same cure with a suspected cause in the place of what it explains, where it then cures as well."""
+    codes = [code for code, _ in way.path]
+    for code in codes:
+        for cause in rules:
+            explains = cause.code in by_code[code].explained_by and cause.code not in codes and not cause.is_cure_all
+            if not explains or not alone[cause.code].path or laboratory.exhausted:
+                continue
+
+            def others(setup: Setup, replaced: str = code) -> tuple[Sequence[Rule], Examination]:
+                found, measured = suspected(setup)
+                return [rule for rule in found if rule.code in codes and rule.code != replaced], measured
+
+            other = _stepwise(laboratory, examination, comparison, others, alone[cause.code])
+            gauge = Gauge(comparison, Aim.TRAINING, loss_compares(laboratory.prepared.setup, [other.setup]))
+            reached = _gain(laboratory, gauge, other.setup) if len(other.path) > 1 else 0.0
+            if reached >= max(LARGE.value, gain - AS_GOOD):
+                return other, reached
+    return way, gain
 
 
 @final
@@ -212,14 +250,29 @@ class _Step:
     suffices: bool
 
 
+def _fields(before: Setup, after: Setup) -> frozenset[str]:
+    """What a remedy changes, by name."""
+    return frozenset(change.field for change in difference(before, after))
+
+
 def _steps(
-    laboratory: Laboratory, examination: Examination, comparison: Comparison | None, rule: Rule, setup: Setup
+    laboratory: Laboratory,
+    examination: Examination,
+    comparison: Comparison | None,
+    rule: Rule,
+    setup: Setup,
+    done: Sequence[frozenset[str]],
 ) -> list[_Step]:
     """Each way of a rule's remedy on top of a changed set-up, until one leaves nothing that falls short."""
     given = laboratory.prepared.setup
     try:
-        candidates = apply_remedy(rule, examination, setup)
+        proposed = apply_remedy(rule, examination, setup)
     except RemedyError:
+        return []
+    # What changes just what one before it did redoes it or takes it back: a rate lowered and raised is one change.
+    indices = [index for index, changed in enumerate(proposed) if _fields(setup, changed) not in done]
+    candidates = [proposed[index] for index in indices]
+    if not candidates:
         return []
     gauge = Gauge(comparison, rule.aim, loss_compares(given, candidates))
     before = laboratory.attempt(given, given.seed).scores
@@ -227,11 +280,12 @@ def _steps(
     steps: list[_Step] = []
     for start in range(0, len(candidates), width):
         part = candidates[start : start + width]
-        for index, attempt in enumerate(laboratory.attempt_all([(changed, given.seed) for changed in part]), start):
+        attempts = laboratory.attempt_all([(changed, given.seed) for changed in part])
+        for index, attempt in zip(indices[start:], attempts, strict=False):
             if isinstance(attempt, Attempt):
                 gain, height = gauge.gain(before, attempt.scores), gauge.height(attempt.scores)
                 suffices = comparison is not None and gauge.is_enough(comparison, attempt.scores, gain)
-                steps.append(_Step(rule, index, candidates[index], gain, height, suffices))
+                steps.append(_Step(rule, index, proposed[index], gain, height, suffices))
         if any(step.suffices for step in steps):
             break
     return sorted(steps, key=lambda step: step.suffices)
@@ -252,11 +306,16 @@ def _greedy(
     """Apply one remedy after the other, of each the candidate that goes lowest on top of those before."""
     setup = laboratory.prepared.setup
     path: list[tuple[str, int]] = []
+    done: list[frozenset[str]] = []
     for rule in rules:
         try:
             candidates = apply_remedy(rule, examination, setup)
         except RemedyError:
             continue
+        fields = _fields(setup, candidates[0])
+        if fields in done:
+            continue
+        done.append(fields)
         index = 0
         if len(candidates) > 1:
             gauge = Gauge(comparison, rule.aim, loss_compares(laboratory.prepared.setup, candidates))

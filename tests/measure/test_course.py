@@ -12,10 +12,10 @@ from unstuck import patients
 from unstuck.examine import Examination
 from unstuck.loop import RunRecord
 from unstuck.loop.record import LayerTrace
-from unstuck.measure.course import Course, pace_kept
+from unstuck.measure.course import DIED_OUT, Course, pace_kept
 from unstuck.measure.preparation import Allowance
 from unstuck.report import Outcome
-from unstuck.rules.learning_rate_too_low import DIED_OUT, judge
+from unstuck.rules.learning_rate_too_low import judge
 from unstuck.setup import Setup
 
 STEPS = 20
@@ -69,7 +69,7 @@ def course(setup: Setup) -> Course:
 def test_an_optimizer_whose_steps_die_out_is_not_a_rate_that_is_too_low() -> None:
     adagrad = course(patients.shells(optimizer=partial(torch.optim.Adagrad, lr=0.01, lr_decay=1.0)))
     verdict = judge(adagrad)
-    assert adagrad.pace_kept < DIED_OUT.value
+    assert adagrad.died_out
     assert verdict.outcome is Outcome.ABSENT and "died out" in verdict.sentence
 
 
@@ -77,5 +77,5 @@ def test_a_rate_that_is_too_low_is_so_under_a_schedule_as_well() -> None:
     slow = course(
         patients.shells(optimizer=patients.adam(3e-5), scheduler=lambda optimizer: ExponentialLR(optimizer, 0.9))
     )
-    assert slow.pace_kept > DIED_OUT.value
+    assert not slow.died_out
     assert judge(slow).outcome is Outcome.PRESENT

@@ -23,6 +23,15 @@ FLAT: Final = Threshold(
     "0.08 and below, all but one",
 )
 
+DIED_OUT: Final = Threshold(
+    1.0 / 30.0,
+    "pace of the first steps",
+    "a thirtieth: no set-up of bench/bases keeps less than a seventh, and Adagrad with a decay keeps a thousandth",
+)
+
+SOUND_UPDATE: Final = 1e-3
+"""Update over weights that a sound rate gives at least (Karpathy, CS231n, 2015)."""
+
 FEWEST: Final = 6
 """Losses below which no trend of their second half is told."""
 
@@ -100,6 +109,11 @@ class Course:
     def late_share(self) -> float:
         """Share of the whole fall that came in the second half: a half on a straight line, 0 once it is flat."""
         return self.late_fall / self.fall if self.fall > 0.0 and math.isfinite(self.fall) else math.nan
+
+    @property
+    def died_out(self) -> bool:
+        """Whether steps began at a sound size and shrank to next to nothing by the optimizer's own doing."""
+        return self.pace_kept <= DIED_OUT.value and self.largest_update >= SOUND_UPDATE
 
     @property
     def has_arrived(self) -> bool:

@@ -113,7 +113,7 @@ def range_test(
         steps: Length of a run; that of the set-up's own where not given, at most `MOST_STEPS`.
         seeds: Runs of each rate.
         seconds: Wall time after which no more runs are started.
-        finely: Whether the edge of divergence is narrowed down.
+        finely: Whether the edge of divergence is narrowed down, and a decade about the best is run in full.
 
     Returns:
         The test.
@@ -126,7 +126,8 @@ def range_test(
     runs = RateRuns(setup, seeds, time.monotonic() + seconds)
     short = max(FEWEST_STEPS, round(SCREEN_SHARE * length))
     middle = runs.search(DECADES, min(short, length), 1.0)
-    near = (middle - 2 * FINE, middle - FINE, middle, middle + FINE, middle + 2 * FINE)
+    around = (-2, -1, 0, 1, 2) if finely else (-1, 0, 1)  # the search goes on from there while the best is an edge
+    near = [middle + number * FINE for number in around]
     middle = runs.search([*near, 0.0], length, FINE)
     points = runs.points(length)
     stable, unstable = runs.edge(length, finely)

@@ -10,12 +10,12 @@ rate for all. Along a direction of a thousandth of that curvature, a step then c
 way: the loss falls at once where the surface is steep, and then creeps along the floor of a valley.
 
 ## How it is measured
-At the end of the run as given, where the training loss is large: the largest curvature over the typical one (the
-median of those eigenvalues that are not zero, from the spectral density by stochastic Lanczos quadrature), the rate ×
-the largest curvature against what the optimizer bears, and the fall of the loss in a few steps of L-BFGS, which turns
-the valley round. The suspicion is tested by Adam, which scales each direction by itself, at several rates, and by
-normalisation layers; it is confirmed if one of them ends lower on the training data and on held-out data by at least
-a tenth of the span.
+Where the training loss is large: the largest curvature at the start or the end of the run as given, as the rate has to
+bear both, over the typical one at its end (the median of those eigenvalues that are not zero, from the spectral
+density by stochastic Lanczos quadrature); the rate × that largest curvature against what the optimizer bears; and,
+from the end, the fall of the loss in a few steps of L-BFGS, which turns the valley round. The suspicion is tested by
+Adam, which scales each direction by itself, at several rates, and by normalisation layers; it is confirmed if one of
+them ends lower on the training data and on held-out data by at least a tenth of the span.
 
 ## Remedy
 The first in that order that does nearly as well as the best.
@@ -96,7 +96,7 @@ def judge(comparison: Comparison, end: EndPoint | Unmeasured) -> Verdict:
     if isinstance(end, Unmeasured):
         return Verdict(Outcome.UNDECIDED, f"The curvature could not be measured: {end.reason}.", (short,))
     share = end.valley_fall / end.point.span if end.point.span > 0.0 else math.nan
-    condition = Evidence(Quantity("largest curvature / typical curvature at the end", end.condition), HUGE)
+    condition = Evidence(Quantity("largest curvature on the way / typical curvature at the end", end.condition), HUGE)
     limit = Evidence(Quantity("rate × largest curvature / what the optimizer bears", end.stability), AT_THE_LIMIT)
     fall = Evidence(Quantity("fall in a few steps of L-BFGS / what could be gained", share), FALLS)
     evidence = (condition, limit, fall)

@@ -40,7 +40,7 @@ from typing import Final
 
 from unstuck import patients
 from unstuck.errors import RemedyError
-from unstuck.measure.course import FLAT, Course
+from unstuck.measure.course import DIED_OUT, FLAT, SOUND_UPDATE, Course
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
@@ -58,13 +58,7 @@ LEAP: Final = Threshold(
     "a hundred times the thousandth that sound runs show (Karpathy 2019): as too high a rate",
 )
 
-DIED_OUT: Final = Threshold(
-    1.0 / 30.0,
-    "pace of the first steps",
-    "a thirtieth: no set-up of bench/bases keeps less than a seventh, and Adagrad with a decay keeps a thousandth",
-)
-
-SOUND: Final = (1e-3, 0.1)
+SOUND: Final = (SOUND_UPDATE, 0.1)
 """Updates over weights that a sound rate gives, and a decade on either side is tried."""
 
 FACTORS: Final = (3, 10, 30, 100, 300, 1000, 3000, 10000)
@@ -89,7 +83,7 @@ def judge(course: Course) -> Verdict:
         sentence = f"One step changed the weights by {course.largest_update:.0%} of their size, and the loss rose."
         return Verdict(Outcome.ABSENT, sentence, (Evidence(largest, LEAP), update))
     # A higher rate would make up in part for steps that die out, whatever the rate: that is the optimizer's doing.
-    if course.pace_kept <= DIED_OUT.value and course.largest_update >= SOUND[0]:
+    if course.died_out:
         kept = Quantity("pace of the optimizer in the second half / in the first steps", course.pace_kept, "1")
         sentence = (
             f"The first steps changed the weights by up to {course.largest_update:.2%} of their size; it is the "

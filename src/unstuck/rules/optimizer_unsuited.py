@@ -2,7 +2,7 @@
 
 ## What it checks
 Whether the optimizer as given, at the rate that suits it best, still ends far above what another one reaches in as
-many steps from the same starts, each at its own best rate.
+many steps from the same starts, each at its own best rate; or whether its own steps died out in the run as given.
 
 ## Why it hurts
 Optimizers make assumptions. Adagrad divides by all gradients since the start, so that its steps die out, and sooner
@@ -13,9 +13,11 @@ are sparse, the rate that the steepest bears leaves the others where they were.
 ## How it is measured
 Only where the training loss is large, and the optimizer is not Adam or a relative: a range test of the optimizer as
 given, of SGD with a momentum of 0.9 and of Adam. Each has runs of equal length from three seeds over decades of rates,
-and is taken at its best. What the one as given falls short of the best rival has an interval over the seeds. The
-suspicion is tested by training the same set-up from the same seeds with the rivals at those rates. It is confirmed if
-one of them ends lower on the training data and on held-out data by at least a tenth of the span.
+and is taken at its best. What the one as given falls short of the best rival has an interval over the seeds. Besides,
+from the run as given: what was left in its second half of the pace of the first steps, at the same rate and for the
+same gradient; a higher rate makes up for steps that die out, but is not what was wrong. The suspicion is tested by
+training the same set-up from the same seeds with the rivals at those rates. It is confirmed if one of them ends lower
+on the training data and on held-out data by at least a tenth of the span.
 
 ## Remedy
 Use the other optimizer at the rate that was found for it.
@@ -44,6 +46,7 @@ import torch
 from unstuck import patients
 from unstuck.errors import RemedyError
 from unstuck.measure.comparison import LARGE, Comparison
+from unstuck.measure.course import DIED_OUT, Course
 from unstuck.measure.optimizer_race import OptimizerRace, with_rival
 from unstuck.measure.protocol import Unmeasured
 from unstuck.quantity import Quantity, Threshold
@@ -60,8 +63,8 @@ SHORT: Final = Threshold(
 FAULT_DECAY: Final = 1.0
 
 
-def judge(comparison: Comparison, race: OptimizerRace | Unmeasured) -> Verdict:
-    """Suspect an optimizer that falls short of another one at its own best rate."""
+def judge(comparison: Comparison, race: OptimizerRace | Unmeasured, course: Course) -> Verdict:
+    """Suspect an optimizer that falls short of another one at its own best rate, or whose steps died out."""
     shortfall = Evidence(Quantity("largest shortfall of the run as given", comparison.shortfall, LARGE.unit), LARGE)
     if not comparison.training_is_large:
         sentence = f"Nothing goes lower by as much as matters (shortfall {max(0.0, comparison.shortfall):.0%})."
@@ -73,6 +76,16 @@ def judge(comparison: Comparison, race: OptimizerRace | Unmeasured) -> Verdict:
     rival = race.best_rival
     if rival is None or math.isnan(race.excess):
         return Verdict(Outcome.ABSENT, "No rival got below the start within as many steps.", (excess, shortfall))
+    kept = Evidence(
+        Quantity("pace of the optimizer in the second half / in the first steps", course.pace_kept), DIED_OUT
+    )
+    if course.died_out and race.given.rate > 1.0 and not race.excess >= SHORT.value:
+        sentence = (
+            f"Its steps died out: of the pace of the first ones, {course.pace_kept:.2%} was left in the second half at "
+            f"the same rate. A rate {race.given.rate:.3g} times as high makes up for that; none keeps them from dying "
+            "out."
+        )
+        return Verdict(Outcome.PRESENT, sentence, (kept, excess, shortfall))
     if race.excess >= SHORT.value and not race.excess_low > 0.0:
         sentence = f"At its best rate it falls short of {rival.name} by {race.excess:.0%}, which is within the noise."
         return Verdict(Outcome.UNDECIDED, sentence, (excess, shortfall))

@@ -15,7 +15,7 @@ from unstuck.measure.comparison import LARGE, Comparison
 from unstuck.measure.curvature.critical import measure_point
 from unstuck.measure.curvature.density import Density, spectral_density
 from unstuck.measure.curvature.escape import Continuation, go_on
-from unstuck.measure.curvature.lanczos import extreme_eigenpairs
+from unstuck.measure.curvature.lanczos import Extremes, extreme_eigenpairs
 from unstuck.measure.curvature.lines import Descent, settle
 from unstuck.measure.curvature.modes import Statistics
 from unstuck.measure.curvature.stability import plain_rate, scales_steps, stability_limit
@@ -69,7 +69,8 @@ class EndPoint:
         typical: Median absolute eigenvalue among those that are not zero within the error; NaN where all are.
         agreement: Measured bend along the escape direction over that eigenvalue: 1 where the loss falls as ½ λ s².
         valley_fall: Fall of the loss in a few steps of L-BFGS from there, which follows curved and narrow valleys.
-        stability: Rate × curvature over what the optimizer bears: beyond 1 the steepest direction swings ever wider;
+        steepest: The largest curvature at the start or at the end, whichever is larger.
+        stability: Rate × `steepest` over what the optimizer bears: beyond 1 the steepest direction swings ever wider;
             NaN for optimizers that scale each direction by past gradients.
         continuation: The training that went on from beyond the saddle; None where there is none.
         density: Distribution of the eigenvalues, to be drawn.
@@ -90,6 +91,7 @@ class EndPoint:
     typical: float
     agreement: float
     valley_fall: float
+    steepest: float
     stability: float
     continuation: Continuation | None
     density: Density | None = None
@@ -107,8 +109,8 @@ class EndPoint:
 
     @property
     def condition(self) -> float:
-        """Largest curvature over the typical one."""
-        return self.point.scale / self.typical if self.typical > 0.0 else math.nan
+        """Largest curvature on the way, which the rate has to bear, over the typical one at the end."""
+        return max(self.point.scale, self.steepest) / self.typical if self.typical > 0.0 else math.nan
 
     @classmethod
     def measure(cls, prepared: Prepared, trained: Trained, comparison: Comparison) -> EndPoint:
@@ -160,7 +162,7 @@ def end_point(setup: Setup, model: nn.Module, steps: int, span: float = math.nan
         copied = copy_together(model, None)[0]
         batches = _affordable(setup, copied)
         surface = surface_of(setup, copied, batches)
-        given, sound, bend = _references(setup, batches)
+        given, sound, bend, start = _references(setup, batches)
         found = measure_point(
             surface,
             gradient_reference=max(given, sound),
@@ -194,7 +196,8 @@ def end_point(setup: Setup, model: nn.Module, steps: int, span: float = math.nan
             typical=_typical(density, cut),
             agreement=found.out.agreement,
             valley_fall=point.slope_fall if math.isfinite(point.slope_fall) else settle(surface),
-            stability=_stability(setup, ends.largest.value),
+            steepest=max(start, ends.largest.value),
+            stability=_stability(setup, max(start, ends.largest.value)),
             continuation=going_on,
             density=density,
             descent=found.out.descent,
@@ -211,15 +214,15 @@ def _affordable(setup: Setup, model: nn.Module) -> list[Batch]:
     return setup.train.head(count) if count > FEWEST_SAMPLES else few
 
 
-def _references(setup: Setup, batches: list[Batch]) -> tuple[float, float, float]:
-    """Norm of the gradient before the first step and at a sound start; the largest curvature at the latter.
+def _references(setup: Setup, batches: list[Batch]) -> tuple[float, float, float, float]:
+    """Norm of the gradient before the first step and at a sound start; the curvature at the latter and at the former.
 
     Args:
         setup: What is trained.
         batches: Training samples.
 
     Returns:
-        The three; of two ways to draw weights the one with the smaller gradient counts, and the run's own start
+        The four; of two ways to draw weights the one with the smaller gradient counts, and the run's own start
         where none can be drawn.
     """
     given = surface_of(setup, setup.build()[0], batches)
@@ -232,9 +235,17 @@ def _references(setup: Setup, batches: list[Batch]) -> tuple[float, float, float
             continue  # nothing that can be drawn anew
     slope = given.gradient().norm
     sound, surface = min(drawn, key=lambda pair: pair[0], default=(slope, given))
-    start = surface.likely_start(setup.seed)
-    ends = extreme_eigenpairs(surface.product, start, ends=(False, True), tolerance=0.1, most=10)
-    return slope, sound, ends.scale
+    bend = _bend(surface, setup.seed).scale
+    try:
+        own = _bend(given, setup.seed).largest.value
+    except NotMeasurable:  # a start thrown so far that its curvature is no number; the end may have one
+        own = 0.0
+    return slope, sound, bend, own if math.isfinite(own) else 0.0
+
+
+def _bend(surface: Surface, seed: int) -> Extremes:
+    """The largest curvature to a tenth."""
+    return extreme_eigenpairs(surface.product, surface.likely_start(seed), ends=(False, True), tolerance=0.1, most=10)
 
 
 def _stability(setup: Setup, curvature: float) -> float:
