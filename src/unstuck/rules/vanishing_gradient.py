@@ -161,5 +161,6 @@ RULE = Rule(
         ),
     ),
     is_cure_all=True,
-    explained_by=("DAT001", "OPT010", "OPT011"),
+    # Units that are flat pass no gradient on (Glorot & Bengio 2010).
+    explained_by=("DAT001", "OPT009", "OPT010", "OPT011"),
 )
