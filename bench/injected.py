@@ -15,14 +15,20 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import torch
 from joblib import Parallel, delayed
+from torch import Tensor
 
 from bench.bases import BASES, GENERALISATION
 from bench.yardstick import HARMFUL, Yardstick
 from unstuck import Setup
+from unstuck.edits.samples import every_split, in_memory
 from unstuck.errors import UnstuckError
+from unstuck.measure.features import inputs_of
 from unstuck.rule import Aim, Rule
 from unstuck.rules import load
+from unstuck.setup import Data
+from unstuck.setup.batch import replace_inputs
 
 ESTABLISHED = Path(__file__).parent / "injected.json"
 MOST_BASES = 5
@@ -40,6 +46,8 @@ ALSO_TRUE = {"GEN001": ("GEN002",), "GEN002": ("GEN001",), "GEN006": ("CAP003",)
 """Other diagnoses that a fault makes true: it trains ten times as long; it drops seven units of ten."""
 RESHAPES = ("MIS002",)
 """Those whose fault leaves training samples out as well: only what the test data differ in is its harm."""
+WRITES_OVER = ("MIS007",)
+"""Those whose fault writes over a feature: what that told is gone from every split, and no remedy brings it back."""
 BETWEEN = " + "
 
 Codes = tuple[str, ...]
@@ -66,9 +74,12 @@ def healthy_twin(codes: Codes, base: Callable[[], Setup]) -> Setup:
 
     That twin stops at its best validation epoch: as well as the same network can do on those samples. For a fault that
     sets the test data apart by leaving samples out everywhere, what is left, with test data like the training data.
+    For one that writes over a feature, the base without that feature.
     """
     if set(codes) & set(RESHAPES):
         return _unshifted(codes, base)
+    if set(codes) & set(WRITES_OVER):
+        return _without_what_is_lost(codes, base)
     if not set(codes) & set(TAKES_AWAY):
         return base()
     ill = sick(codes, base)
@@ -81,6 +92,24 @@ def _unshifted(codes: Codes, base: Callable[[], Setup]) -> Setup:
     test = given.test if given.test is not None else given.validation
     ill, alike = sick(codes, base), sick(codes, lambda: replace(given, validation=test))
     return replace(given, train=ill.train, validation=ill.validation, test=alike.validation)
+
+
+def _without_what_is_lost(codes: Codes, base: Callable[[], Setup]) -> Setup:
+    """The sick set-up with the mean of training in every feature that the fault wrote over, in every split."""
+    given, ill = _table(base().train), sick(codes, base)
+    lost = (_table(ill.train) != given).any(0)
+    means = given.mean(0)
+
+    def emptied(values: Tensor) -> Tensor:
+        return torch.where(lost, means, values)
+
+    return every_split(ill, lambda data: in_memory(data).mapped(lambda batch: replace_inputs(batch, emptied)))
+
+
+def _table(data: Data) -> Tensor:
+    """The only input of a split, `[N, D]`."""
+    (values,) = inputs_of([in_memory(data).samples])
+    return values
 
 
 def chosen() -> list[tuple[Codes, str]]:

@@ -47,3 +47,18 @@ def test_the_twin_of_other_class_shares_is_trained_alike_and_tested_in_the_share
     assert twin.train.size == ill.train.size
     assert abs(share_of_last(twin.test) - share_of_last(twin.train)) < 0.1
     assert share_of_last(ill.test) > share_of_last(ill.train) + 0.4
+
+
+def test_the_twin_of_a_target_leak_has_nothing_where_the_leak_was_and_all_else() -> None:
+    base = next(base.setup for base in GENERALISATION if base.name == "circles")
+    given, ill, twin = base(), sick(("MIS007",), base), healthy_twin(("MIS007",), base)
+
+    def table(data: Data) -> torch.Tensor:
+        return torch.cat([batch[0] for batch in data.head(10_000)])
+
+    assert given.test is not None and ill.test is not None and twin.test is not None
+    leaking = (table(ill.train) != table(given.train)).any(0)
+    assert leaking.sum() == 1
+    for emptied, whole in ((twin.train, given.train), (twin.test, given.test)):
+        assert torch.equal(table(emptied)[:, ~leaking], table(whole)[:, ~leaking])
+        assert table(emptied)[:, leaking].std() == 0.0

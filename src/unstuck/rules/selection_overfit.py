@@ -55,8 +55,10 @@ VACUOUS: Final = Threshold(
 FEWEST: Final = 2
 """Candidates from which there is a choice."""
 
-LEFT: Final = 8
 MANY: Final = 2000
+
+LEFT: Final = int(math.log(2 * MANY) / 2)
+"""Validation samples on which the bound for so many candidates says nothing, however large the lead: of 1 at most."""
 
 
 def judge(tried: CandidatesTried, score: ValidationScore) -> Verdict:
@@ -105,12 +107,12 @@ RULE = Rule(
     remedy=Remedy("Judge by N-fold cross-validation, or on a larger validation split.", None, Applies.ADVICE),
     cases=(
         Case(
-            "the best of two thousand candidates on eight validation samples",
+            "the best of two thousand candidates on four validation samples",
             lambda: choose_among_many(patients.classification()),
             Outcome.PRESENT,
         ),
         Case(
-            "the only candidate, on eight validation samples",
+            "the only candidate, on four validation samples",
             lambda: replace(choose_among_many(patients.classification()), candidates_tried=1),
             Outcome.ABSENT,
         ),
