@@ -14,9 +14,11 @@ not the one that was trained, on training data and new data alike, and each furt
 On the trained network, the variance of what each batch-norm is fed is taken with dropout and without; their ratio is 1
 where no dropout acts. Training batches are evaluated as they are, and once more with dropout off and each normalised by
 its own statistics, which is what evaluation would be without the shift: the difference of the two losses, as a share of
-the span from the best constant prediction. The suspicion is tested by training without the dropout in front of
-batch-norm, and with group norm in place of batch-norm, from the same seeds, and confirmed if the held-out loss falls by
-at least a tenth of the span.
+the span from the best constant prediction. Where most of the variance is dropout's and the training loss is large, the
+shift is suspected too, though evaluation itself does not show it: the layers behind never learnt from a signal that
+stood out of the noise. The suspicion is tested by training with group norm in place of batch-norm and all of the
+dropout kept, from the same seeds: if that does well, it was neither of the two alone. Where evaluation shows the shift,
+training without the dropout is proof as well. Confirmed if the held-out loss falls by at least a tenth of the span.
 
 ## Remedy
 Leave dropout out in front of batch-norm, which regularises by itself; where dropout is wanted, put it behind the last
@@ -50,6 +52,7 @@ from unstuck.edits.passes import with_checked_edit
 from unstuck.edits.regularisation import without_dropout
 from unstuck.errors import RemedyError
 from unstuck.measure.best_constant import BestConstant
+from unstuck.measure.comparison import Comparison
 from unstuck.measure.variance_shift import VarianceShift
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
@@ -69,15 +72,18 @@ HURTS: Final = Threshold(
     "half of what counts as a large shortfall: held-out samples may suffer more than those of training",
 )
 
+DROWNED: Final = Threshold(
+    2.0, "variance with dropout / without", "majority: more of what batch-norm scales to 1 is then noise than signal"
+)
+
 DROPPED: Final = 0.7
 
 
-def judge(shift: VarianceShift, constant: BestConstant) -> Verdict:
-    """Suspect a variance that dropout has raised, and a loss in evaluation that is higher for it."""
+def judge(shift: VarianceShift, constant: BestConstant, comparison: Comparison) -> Verdict:
+    """Suspect a variance that dropout has raised, and a loss that is higher for it."""
     name = "variance with dropout / without, the batch-norm where it is furthest from 1"
     ratio = Evidence(Quantity(name, shift.shift, SHIFTED.unit), SHIFTED)
-    span = constant.training_loss - min(shift.own_loss, shift.evaluation_loss)
-    excess = (shift.evaluation_loss - shift.own_loss) / span if span > 0.0 else math.nan
+    excess = _excess(shift, constant)
     worse = Evidence(Quantity("loss in evaluation above that by each batch's own statistics", excess, "1"), HURTS)
     if shift.layers == 0:
         return Verdict(Outcome.ABSENT, "No layer uses the statistics of the batch.", (ratio,))
@@ -88,11 +94,21 @@ def judge(shift: VarianceShift, constant: BestConstant) -> Verdict:
     if math.isnan(excess):
         return Verdict(Outcome.UNDECIDED, f"{raised}; what that costs could not be told.", (ratio, worse))
     pair = f"{shift.evaluation_loss:.3g} against {shift.own_loss:.3g} by each batch's own statistics"
+    if excess < HURTS.value and shift.shift >= DROWNED.value and comparison.training_is_large:
+        ratio = Evidence(Quantity(name, shift.shift, DROWNED.unit), DROWNED)
+        sentence = f"{raised}: more of it is noise than signal, and the training loss is large."
+        return Verdict(Outcome.PRESENT, sentence, (ratio, worse), (shift.worst,) if shift.worst else ())
     if excess < HURTS.value:
         sentence = f"{raised}, which does the loss in evaluation no harm: {pair}."
         return Verdict(Outcome.ABSENT, sentence, (worse, ratio))
     sentence = f"{raised}, and the loss in evaluation is {pair}."
     return Verdict(Outcome.PRESENT, sentence, (ratio, worse), (shift.worst,) if shift.worst else ())
+
+
+def _excess(shift: VarianceShift, constant: BestConstant) -> float:
+    """The loss in evaluation above that by each batch's own statistics, as a share of the span; NaN without one."""
+    span = constant.training_loss - min(shift.own_loss, shift.evaluation_loss)
+    return (shift.evaluation_loss - shift.own_loss) / span if span > 0.0 else math.nan
 
 
 def drop_before_batch_norm(setup: Setup) -> Setup:
@@ -129,9 +145,24 @@ def _norms(setup: Setup) -> tuple[str, ...]:
     return tuple(batch_norms(model))
 
 
-def part_them(setup: Setup) -> tuple[Setup, ...]:
-    """Leave dropout out; or put a group norm in place of every batch-norm."""
-    return applicable(setup, without_dropout, without_batch_norm)
+def part_them(setup: Setup, shift: VarianceShift, constant: BestConstant) -> tuple[Setup, ...]:
+    """Leave dropout out; or put a group norm in place of every batch-norm.
+
+    Args:
+        setup: What is trained.
+        shift: Of the variance.
+        constant: Gives the span.
+
+    Returns:
+        Both, or, where evaluation does not show the shift, the second alone: that training without dropout goes lower
+        would then prove no more than that there was too much of it.
+
+    Raises:
+        RemedyError: If neither applies.
+    """
+    if _excess(shift, constant) >= HURTS.value:
+        return applicable(setup, without_dropout, without_batch_norm)
+    return applicable(setup, without_batch_norm)
 
 
 def _stacked(rate: float, *, behind: bool = False) -> nn.Module:
