@@ -22,6 +22,7 @@ from torch import Tensor
 from bench.bases import BASES, GENERALISATION
 from bench.yardstick import HARMFUL, Yardstick
 from unstuck import Setup
+from unstuck.edits.reweighting import completed_by
 from unstuck.edits.samples import every_split, in_memory
 from unstuck.errors import UnstuckError
 from unstuck.measure.features import inputs_of
@@ -48,6 +49,8 @@ RESHAPES = ("MIS002",)
 """Those whose fault leaves training samples out as well: only what the test data differ in is its harm."""
 WRITES_OVER = ("MIS007",)
 """Those whose fault writes over a feature: what that told is gone from every split, and no remedy brings it back."""
+RENAMES = ("MIS003",)
+"""Those whose fault gives test labels another meaning: new labels are known of the test samples alone."""
 BETWEEN = " + "
 
 Codes = tuple[str, ...]
@@ -74,8 +77,12 @@ def healthy_twin(codes: Codes, base: Callable[[], Setup]) -> Setup:
 
     That twin stops at its best validation epoch: as well as the same network can do on those samples. For a fault that
     sets the test data apart by leaving samples out everywhere, what is left, with test data like the training data.
-    For one that writes over a feature, the base without that feature.
+    For one that writes over a feature, the base without that feature. For one that gives labels another meaning, the
+    base on the training samples whose labels mean what they did, as the benchmark knows, and on one half of the test
+    samples, tested on the other: the best that can be done without labelling anew.
     """
+    if set(codes) & set(RENAMES):
+        return _on_what_still_holds(codes, base)
     if set(codes) & set(RESHAPES):
         return _unshifted(codes, base)
     if set(codes) & set(WRITES_OVER):
@@ -104,6 +111,18 @@ def _without_what_is_lost(codes: Codes, base: Callable[[], Setup]) -> Setup:
         return torch.where(lost, means, values)
 
     return every_split(ill, lambda data: in_memory(data).mapped(lambda batch: replace_inputs(batch, emptied)))
+
+
+def _on_what_still_holds(codes: Codes, base: Callable[[], Setup]) -> Setup:
+    given, ill = base(), sick(codes, base)
+    renamed = sick(
+        codes, lambda: replace(given, test=given.train)
+    ).test  # what the fault would make of training samples
+    assert ill.test is not None and renamed is not None  # the fault makes a test split
+    before, after = (given.targets(in_memory(data).samples) for data in (given.train, renamed))
+    kept = (before == after).reshape(len(before), -1).all(1)
+    scored, known = ill.test.split(0.5, ill.seed)
+    return completed_by(replace(ill, test=scored), kept, known, "what still holds, and half of the test samples")
 
 
 def _table(data: Data) -> Tensor:

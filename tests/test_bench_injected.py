@@ -62,3 +62,21 @@ def test_the_twin_of_a_target_leak_has_nothing_where_the_leak_was_and_all_else()
     for emptied, whole in ((twin.train, given.train), (twin.test, given.test)):
         assert torch.equal(table(emptied)[:, ~leaking], table(whole)[:, ~leaking])
         assert table(emptied)[:, leaking].std() == 0.0
+
+
+def test_the_twin_of_other_meanings_learns_from_what_still_holds_and_half_of_the_test_samples() -> None:
+    base = next(base.setup for base in GENERALISATION if base.name == "two-normals")
+    given, ill, twin = base(), sick(("MIS003",), base), healthy_twin(("MIS003",), base)
+
+    def rows(data: Data) -> set[tuple[float, ...]]:
+        return {
+            (*values.tolist(), float(label))
+            for batch in data.head(10_000)
+            for values, label in zip(*batch, strict=True)
+        }
+
+    assert ill.test is not None and twin.test is not None
+    learnt, scored, relabelled = rows(twin.train), rows(twin.test), rows(ill.test)
+    assert scored < relabelled and not scored & learnt
+    assert relabelled - scored <= learnt
+    assert 0.3 < len(rows(given.train) & learnt) / len(rows(given.train)) < 0.7

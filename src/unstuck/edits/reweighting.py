@@ -99,6 +99,34 @@ def trained_on(setup: Setup, others: Data, says: str) -> Setup:
     return replace(setup, train=replace(train, samples=samples), described=described)
 
 
+def completed_by(setup: Setup, kept: Tensor, others: Data, says: str) -> Setup:
+    """Train on the samples that are kept and, in place of the rest, on another split, in as many steps as before.
+
+    Args:
+        setup: What is trained.
+        kept: One truth value a training sample, shape `[N]`.
+        others: The other samples; all of them come, and again as often as there is room.
+        says: What the samples are, for the diff of the set-up.
+
+    Returns:
+        The changed set-up.
+
+    Raises:
+        RemedyError: If the samples are not held in memory, have another form, or all of them are kept.
+    """
+    train, more = in_memory(setup.train), in_memory(others)
+    if bool(kept.all()):
+        raise RemedyError("every training sample is to be kept")
+    rest = max(more.size, train.size - int(kept.sum()))
+    again = torch.arange(more.size).repeat(-(-rest // more.size))[:rest]
+    try:
+        samples = concatenate([train.subset(kept.nonzero().flatten()).samples, more.subset(again).samples])
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise RemedyError(f"the samples do not fit together: {error}") from error
+    described = {**setup.described, "samples": says}
+    return replace(setup, train=replace(train, samples=samples), described=described)
+
+
 @final
 @dataclass(frozen=True)
 class _NewShares:

@@ -14,11 +14,15 @@ correction for shares can tell it what the new labels are.
 A learner is taught on four fifths of the test samples and asked about the rest; another on as many training samples,
 drawn in the test data's shares of classes and in proportion to the density ratio of the inputs. Only test samples
 whose inputs come in training as well are counted. Other inputs and other shares are thereby accounted for; what is
-left is that labels disagree. The trial trains the network on one half of the labelled test data alone and scores the
-other half.
+left is that labels disagree. Where test samples are too few to learn the new targets from, it still shows where the
+old ones no longer hold: whether the network is wrong is told from the test inputs, and if it is wrong on most test
+samples of a region, but right on held-out samples of the same region, the same inputs have other targets. The trial
+trains the network on one half of the labelled test data, alone or with those training samples that lie where the
+network is still right, and scores the other half.
 
 ## Remedy
-Label anew: get samples with labels of the new kind, train on them, or fine-tune. First make sure that it is no slip in
+Label anew: get samples with labels of the new kind, and train on them, together with those old ones that still hold.
+First make sure that it is no slip in
 reading the labels: another order of the class names in the two folders, or rows that are shifted against each other,
 looks just alike and costs nothing to mend.
 
@@ -31,6 +35,7 @@ samples of the new kind from elsewhere, and leave the test data alone.
 ## References
 J. Gama et al., "A survey on concept drift adaptation", ACM Computing Surveys 46, 2014.
 J. Moreno-Torres et al., "A unifying view on dataset shift in classification", Pattern Recognition 45, 2012.
+W. Dai et al., "Boosting for transfer learning", ICML 2007 (old samples that the new ones contradict count no more).
 A. Liu et al., "On the need for a language describing distribution shifts", NeurIPS 2023.
 """
 
@@ -44,14 +49,18 @@ import torch
 from torch import Tensor
 
 from unstuck import patients
-from unstuck.edits.reweighting import trained_on
+from unstuck.edits.reweighting import completed_by, trained_on
 from unstuck.edits.samples import in_memory
 from unstuck.errors import RemedyError
 from unstuck.measure.comparison import LARGE
 from unstuck.measure.features import flattened, inputs_of
-from unstuck.measure.protocol import Unmeasured
+from unstuck.measure.preparation import Prepared, Trained
+from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.shift.concept import ConceptGap
+from unstuck.measure.shift.drift import CHANCE
+from unstuck.measure.shift.outdated import OutdatedAnswers, still_right
 from unstuck.measure.shift.test_data import Halves, TestGap
+from unstuck.measure.task import Task
 from unstuck.quantity import Quantity
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Aim, Case, Remedy, Rule
@@ -59,7 +68,7 @@ from unstuck.setup import Setup, StackedData
 from unstuck.setup.batch import replace_targets
 
 
-def judge(gap: TestGap, concept: ConceptGap | Unmeasured) -> Verdict:
+def judge(gap: TestGap, concept: ConceptGap | Unmeasured, outdated: OutdatedAnswers | Unmeasured) -> Verdict:
     """Suspect labels that disagree where the test loss is large."""
     above = Evidence(
         Quantity("(test − held-out loss) / span from the best constant", gap.gap, "1", gap.low, gap.high), LARGE
@@ -88,6 +97,14 @@ def judge(gap: TestGap, concept: ConceptGap | Unmeasured) -> Verdict:
             f"Taught on training samples, a learner errs more on test samples than taught on others of them: {pair}."
         )
         return Verdict(Outcome.PRESENT, sentence, (above, gain))
+    if isinstance(outdated, OutdatedAnswers) and outdated.shown and concept.taught_on_test <= 1.0 - LARGE.value:
+        sentence = (
+            f"In a region with {outdated.test_share:.0%} of the test samples and {outdated.held_out_share:.0%} of the "
+            f"held-out samples, the network is wrong on {outdated.wrong:.0%} of the former and "
+            f"{outdated.held_out_wrong:.0%} of the latter."
+        )
+        chance = Quantity("p-value of so many more wrong answers there by chance", outdated.p_value, CHANCE.unit)
+        return Verdict(Outcome.PRESENT, sentence, (above, Evidence(chance, CHANCE), gain))
     if concept.agrees:
         sentence = f"Taught on training samples, a learner does as well on test samples: {pair}."
         return Verdict(Outcome.ABSENT, sentence, (above, gain))
@@ -138,9 +155,30 @@ def _changed(targets: Tensor, known: Tensor, side: Tensor) -> Tensor:
     return torch.where(rows, other, targets)
 
 
-def learn_anew(setup: Setup, halves: Halves) -> Setup:
-    """Train on one half of the labelled test data instead, scored on the other."""
-    return trained_on(replace(setup, test=halves.scored), halves.known, "labelled ones from the test data")
+def learn_anew(setup: Setup, halves: Halves, prepared: Prepared, trained: Trained, task: Task) -> tuple[Setup, ...]:
+    """Train on one half of the labelled test data instead, scored on the other.
+
+    Args:
+        setup: What is trained.
+        halves: Of the labelled test data.
+        prepared: The set-up with its splits.
+        trained: The run as given, which tells where the old labels still hold.
+        task: The task.
+
+    Returns:
+        That half alone, and in place of those training samples that lie where the run is no longer right.
+
+    Raises:
+        RemedyError: If the samples are not held in memory.
+    """
+    given = replace(setup, test=halves.scored)
+    alone = trained_on(given, halves.known, "labelled ones from the test data")
+    try:
+        kept = still_right(prepared, trained, task, halves.known, in_memory(setup.train))
+        says = f"{int(kept.sum())} that still hold, and labelled ones from the test data"
+        return alone, completed_by(given, kept, halves.known, says)
+    except (NotMeasurable, RemedyError):
+        return (alone,)
 
 
 def _randomly(setup: Setup) -> Setup:

@@ -65,6 +65,7 @@ from unstuck.measure.learners import quietly
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.shift.concept import Agreement, ConceptGap
 from unstuck.measure.shift.drift import CHANCE, InputDrift
+from unstuck.measure.shift.outdated import OutdatedAnswers
 from unstuck.measure.shift.ratio import capped, density_ratio, drawn
 from unstuck.measure.shift.shares import ClassShares
 from unstuck.measure.shift.test_data import Halves, TestGap
@@ -95,6 +96,7 @@ def judge(
     shares: ClassShares | Unmeasured,
     concept: ConceptGap | Unmeasured,
     shift: InputShift | Unmeasured,
+    outdated: OutdatedAnswers | Unmeasured,
 ) -> Verdict:
     """Suspect inputs that differ by more than the shares of the classes or a map, where the test loss is large."""
     above = Evidence(
@@ -142,7 +144,7 @@ def judge(
         return Verdict(Outcome.PRESENT, sentence, (*evidence, lie), where, certain=True)
     name = f"error of a learner ({concept.learner}) taught on training samples, above one taught on test samples"
     evidence = (*evidence, Evidence(Quantity(name, concept.gain, "1", concept.low, concept.high), LARGE))
-    if concept.disagrees:
+    if concept.disagrees or (isinstance(outdated, OutdatedAnswers) and outdated.shown):
         sentence = "The test inputs differ, and so do the labels of inputs that come in both, which comes first."
         return Verdict(Outcome.UNDECIDED, sentence, evidence, where)
     if concept.agrees:

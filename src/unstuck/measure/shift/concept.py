@@ -114,7 +114,7 @@ class ConceptGap:
         with isolated(0), one_thread(), quietly():
             features = Features.fit(problem.train.inputs)
             ours, theirs = features.table(problem.train.inputs)[:SIDE], features.table(problem.test.inputs)[:SIDE]
-            wanted = [_wanted(task, split.targets.numpy())[:SIDE] for split in (problem.train, problem.test)]
+            wanted = [wanted_of(task, split.targets.numpy())[:SIDE] for split in (problem.train, problem.test)]
             return cls(*_compared(ours, theirs, wanted[0], wanted[1], task.kind is Kind.VALUES))
 
 
@@ -144,7 +144,19 @@ class Agreement:
         return cls(isinstance(concept, ConceptGap) and (concept.agrees or concept.apart))
 
 
-def _wanted(task: Task, targets: Any) -> Any:
+def wanted_of(task: Task, targets: Any) -> Any:
+    """Targets as a learner takes them.
+
+    Args:
+        task: The task.
+        targets: An array `[N, …]`.
+
+    Returns:
+        Whole numbers `[N]` for classes, numbers `[N, K]` with K of 4 at most for values.
+
+    Raises:
+        NotMeasurable: If there are too many classes.
+    """
     if task.kind is Kind.VALUES:
         return np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)[:, :4]
     if task.classes > MOST_CLASSES:

@@ -12,19 +12,16 @@ from torch import Tensor
 
 from unstuck.errors import RemedyError
 from unstuck.loop.evaluate import SAMPLES, predict
-from unstuck.measure.features import Table, inputs_of
+from unstuck.measure.features import Table
 from unstuck.measure.learners import Whole, quietly
 from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.metric import joined
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable
-from unstuck.measure.shift.drift import SIDE
-from unstuck.measure.shift.permutation import compare
+from unstuck.measure.shift.matching import in_equal_shares, in_test_shares
 from unstuck.measure.shift.priors import by_confusion, by_expectation, calibration, softmax
-from unstuck.measure.shift.ratio import drawn
 from unstuck.measure.shift.test_data import TestGap, test_inputs
 from unstuck.measure.task import Kind, Task
-from unstuck.measure.two_sample import comparable
 from unstuck.setup import Data, Setup, StackedData
 from unstuck.setup.randomness import isolated, one_thread
 
@@ -73,7 +70,8 @@ class ClassShares:
         low: Its lower end: beyond what samples of this size differ by.
         p_value: Of shares this different by chance; by the labels, else by the intervals of the expected shares.
         matched_p_value: Of inputs this different by chance, once the training samples are drawn anew in the test
-            shares: small where more than the shares has changed.
+            shares, or, where too few are left so, as many of each class from both: small where more than the shares
+            has changed.
         matched_area: Area under the ROC curve, likewise.
         agree: Whether expected and inverted shares agree within the interval, as they must where only the shares
             have changed.
@@ -125,7 +123,9 @@ class ClassShares:
             else:
                 p_value, low = float((distances <= 0.0).mean()), float(np.quantile(distances, 0.05))
             wanted = actual if gap.labelled else expected
-            matched = _matched(setup, other, training, wanted / np.maximum(prior, 1e-12))
+            matched = in_test_shares(setup, other, training, wanted / np.maximum(prior, 1e-12))
+            if gap.labelled and math.isnan(matched[0]):
+                matched = in_equal_shares(setup, other, training, labels)
         half = 0.5 * float(np.abs(wanted - prior).sum())
         shares = tuple(
             Share(number, *(float(column[number]) for column in (prior, expected, lows, highs, inverted, actual)))
@@ -185,29 +185,6 @@ def _by_labels(ours: Whole, theirs: Whole) -> tuple[float, float]:
     )
     seen = float(distance(ours, theirs))
     return (1 + int((by_chance >= seen - 1e-12).sum())) / (REDRAWN + 1), seen - float(np.quantile(by_chance, 0.95))
-
-
-def _matched(setup: Setup, other: Data, labels: Whole, weights: Table) -> tuple[float, float]:
-    """p-value and area of telling the inputs apart, the training samples drawn in the shares of the test data."""
-    batches = setup.train.head(SAMPLES)
-    inputs = inputs_of(batches)
-    if len(labels) != len(inputs[0]):
-        return math.nan, math.nan
-    own = weights[labels]
-    if not own.sum() > 0.0:
-        return math.nan, math.nan
-    # No more than are there effectively: a row that comes twice would give itself away.
-    count = int(min(SIDE, 0.7 * len(own) * own.mean() / own.max()))
-    if count < 30:
-        return math.nan, math.nan
-    rows = np.unique(drawn(own, count, 0))
-    try:
-        found = compare(
-            *comparable([part[torch.as_tensor(rows)] for part in inputs], inputs_of(other.head(SIDE)), "test")
-        )
-    except NotMeasurable:
-        return math.nan, math.nan
-    return found.p_value, found.area
 
 
 def shares_of(prepared: Prepared, trained: Trained, task: Task, other: Data) -> tuple[Table, Table, Table]:
