@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final, final
 
+from unstuck.measure.pooled_skill import PooledSkill
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.measure.references import References, ShuffledControl
 from unstuck.measure.robust_copy import RobustCopy
@@ -73,6 +74,7 @@ class Signal:
         final_scores: FinalScores,
         references: Callable[[], References],
         robust: Callable[[], RobustCopy],
+        pooled: Callable[[], PooledSkill],
         shuffled: Callable[[], ShuffledControl],
     ) -> Signal:
         """Ask one learner after another until one beats chance.
@@ -81,6 +83,7 @@ class Signal:
             final_scores: Of the run as given.
             references: Learners that use neither the user's model nor their loss.
             robust: The user's model, robustly trained.
+            pooled: Learners that are taught on held-out and test samples as well.
             shuffled: The linear learner where there is nothing to be learnt.
 
         Returns:
@@ -109,6 +112,13 @@ class Signal:
         if not any(skill.beats_chance for skill in skills):
             try:
                 skills.append(_of(robust().scores, "the same model, robustly trained", noise, share))
+            except NotMeasurable:
+                pass
+        if not any(skill.beats_chance for skill in skills):
+            try:
+                most = pooled()
+                name = f"a learner ({most.learner}) taught on held-out samples as well"
+                skills.append(Skill(name, most.error, most.standard_error, most.error, most.standard_error))
             except NotMeasurable:
                 pass
         skills = [skill for skill in skills if not math.isnan(skill.error)]

@@ -13,7 +13,10 @@ Rates, layers and regularisation are tried in vain: the needle is not in this ha
 Linear models, boosted trees and a small robust network are trained on the same samples and scored on held-out ones,
 beside the run as given and its robust copy. Their error is held against 1, that of the best constant prediction, with
 its interval; and that of the linear model against nineteen trainings on shuffled targets, where there is nothing to
-find. Where there are too few held-out samples to exclude a skill of note, nothing is said.
+find. Few training samples may hide a signal from all of them, so learners are also taught on four fifths of all
+labelled samples, held-out and test samples too, and asked about the rest: if that finds something, the inputs do tell
+the targets, and more samples would show it. Where there are too few held-out samples to exclude a skill of note,
+nothing is said.
 
 ## Remedy
 Look at the data, not at the network: check that inputs and targets are still in the same order after loading,

@@ -10,12 +10,13 @@ import numpy as np
 
 from unstuck.measure.comparison import LARGE
 from unstuck.measure.features import Features, Table
-from unstuck.measure.learners import Predict, Whole, quietly
+from unstuck.measure.learners import quietly
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.problem import Problem
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.shift.ratio import drawn, log_odds
 from unstuck.measure.shift.test_data import TestGap
+from unstuck.measure.table_learners import LEARNERS, constant_error, errors_of, taught_on, wanted_of
 from unstuck.measure.task import Kind, Task
 from unstuck.setup.randomness import isolated, one_thread
 from unstuck.stats import mean_interval
@@ -25,12 +26,8 @@ FOLDS: Final = 5
 FEWEST: Final = 40
 """Test samples from which a learner can be taught on four fifths of them."""
 
-LEARNERS: Final = ("linear", "trees", "neighbours")
-
 SIDE: Final = 1000
 """Samples of each side at most."""
-
-MOST_CLASSES: Final = 50
 
 COMMON: Final = 0.2
 """Chance of being a training sample, of as many of each, from which inputs count as common to both."""
@@ -144,26 +141,6 @@ class Agreement:
         return cls(isinstance(concept, ConceptGap) and (concept.agrees or concept.apart))
 
 
-def wanted_of(task: Task, targets: Any) -> Any:
-    """Targets as a learner takes them.
-
-    Args:
-        task: The task.
-        targets: An array `[N, …]`.
-
-    Returns:
-        Whole numbers `[N]` for classes, numbers `[N, K]` with K of 4 at most for values.
-
-    Raises:
-        NotMeasurable: If there are too many classes.
-    """
-    if task.kind is Kind.VALUES:
-        return np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)[:, :4]
-    if task.classes > MOST_CLASSES:
-        raise NotMeasurable(f"{task.classes} classes are too many")
-    return (targets.argmax(1) if task.one_hot else targets.reshape(len(targets))).astype(np.int64)
-
-
 def _compared(
     ours: Table, theirs: Table, wanted: Any, their_wanted: Any, numbers: bool
 ) -> tuple[float, float, float, float, float, str, float]:
@@ -196,16 +173,16 @@ def _compared(
             rows = drawn(weights, len(own), number)
             for place, predict in enumerate(
                 (
-                    _taught(learner, theirs[own], their_wanted[own], numbers),
-                    _taught(learner, ours[rows], wanted[rows], numbers),
+                    taught_on(learner, theirs[own], their_wanted[own], numbers),
+                    taught_on(learner, ours[rows], wanted[rows], numbers),
                 )
             ):
-                errors[place, check] = _errors(predict(theirs[check]), their_wanted[check], numbers)
+                errors[place, check] = errors_of(predict(theirs[check]), their_wanted[check], numbers)
         least = float(errors[0, common].mean())
         if best is None or least < best[0]:
             best = least, learner, errors[0], errors[1]
     assert best is not None  # there are learners
-    constant = _constant(their_wanted[common], numbers)
+    constant = constant_error(their_wanted[common], numbers)
     difference = (best[3] - best[2])[common] / constant
     interval = mean_interval(difference.tolist())
     return (
@@ -217,37 +194,3 @@ def _compared(
         best[1],
         float(common.mean()),
     )
-
-
-def _taught(learner: str, table: Table, wanted: Any, numbers: bool) -> Predict:
-    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
-    from sklearn.linear_model import LogisticRegression, Ridge
-    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-
-    if not numbers and len(np.unique(wanted)) < 2:
-        only = int(wanted[0])
-        return lambda asked: np.full(len(asked), only)
-    model: Any
-    if learner == "linear":
-        model = Ridge(1.0) if numbers else LogisticRegression(C=0.3, max_iter=200)
-    elif learner == "neighbours":
-        model = KNeighborsRegressor(5) if numbers else KNeighborsClassifier(5)
-    else:
-        trees = {"n_estimators": 60, "min_samples_leaf": 2, "random_state": 0}
-        model = ExtraTreesRegressor(**trees) if numbers else ExtraTreesClassifier(**trees)
-    predict: Predict = model.fit(table, wanted).predict
-    return predict
-
-
-def _errors(said: Any, wanted: Any, numbers: bool) -> Table:
-    if numbers:
-        return np.asarray(((said.reshape(wanted.shape) - wanted) ** 2).mean(1))
-    return np.asarray((said != wanted).astype(np.float64))
-
-
-def _constant(wanted: Any, numbers: bool) -> float:
-    """Error of the best constant."""
-    if numbers:
-        return max(float(((wanted - wanted.mean(0)) ** 2).mean()), 1e-30)
-    counts: Whole = np.unique(wanted, return_counts=True)[1]
-    return max(1.0 - float(counts.max()) / len(wanted), 1.0 / len(wanted))

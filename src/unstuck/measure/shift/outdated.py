@@ -15,9 +15,10 @@ from unstuck.measure.learners import Whole, quietly
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.measure.sample_scores import sample_scores
-from unstuck.measure.shift.concept import COMMON, FEWEST, FOLDS, REMEMBERED, SIDE, wanted_of
+from unstuck.measure.shift.concept import COMMON, FEWEST, FOLDS, REMEMBERED, SIDE
 from unstuck.measure.shift.drift import CHANCE
 from unstuck.measure.shift.test_data import TestGap
+from unstuck.measure.table_learners import wanted_of
 from unstuck.measure.task import Kind, Task
 from unstuck.setup import Data, StackedData
 from unstuck.setup.randomness import isolated, one_thread
