@@ -5,10 +5,15 @@ import math
 import pytest
 from torch import nn
 
+from tests.tiny import comparison
 from unstuck import patients
+from unstuck.edits.regularisation import dropout_rates
 from unstuck.examine import Examination
+from unstuck.measure.best_constant import BestConstant
 from unstuck.measure.preparation import Allowance
 from unstuck.measure.variance_shift import VarianceShift
+from unstuck.report import Outcome
+from unstuck.rules.dropout_with_batch_norm import judge, part_them
 from unstuck.setup import Setup
 
 
@@ -57,3 +62,33 @@ def test_what_dropout_costs_in_evaluation_shows() -> None:
     found = measured(patients.shells(model, epochs=10))
     assert found.shift > 1.5
     assert found.evaluation_loss > found.own_loss + 0.01
+
+
+def shifted(ratio: float, evaluation: float, own: float) -> VarianceShift:
+    return VarianceShift(2, ratio, "1", evaluation, own)
+
+
+@pytest.mark.parametrize(
+    ("shift", "reached", "outcome"),
+    [
+        pytest.param(shifted(1.3, 0.5, 0.3), 0.5, Outcome.PRESENT, id="evaluation shows it"),
+        pytest.param(shifted(3.0, 0.5, 0.6), 0.1, Outcome.PRESENT, id="noise drowns the signal, and others go lower"),
+        pytest.param(shifted(3.0, 2.0, 2.5), 0.1, Outcome.PRESENT, id="likewise, worse than a constant"),
+        pytest.param(shifted(3.0, 0.5, 0.6), 0.5, Outcome.ABSENT, id="noise, but nothing goes lower"),
+        pytest.param(shifted(1.3, 0.5, 0.6), 0.1, Outcome.ABSENT, id="little noise"),
+        pytest.param(shifted(1.3, 2.0, 2.5), 0.1, Outcome.UNDECIDED, id="no span to measure the cost by"),
+    ],
+)
+def test_the_shift_is_blamed_where_evaluation_or_the_training_loss_shows_it(
+    shift: VarianceShift, reached: float, outcome: Outcome
+) -> None:
+    run = comparison(min(shift.evaluation_loss, 1.0), reached)
+    assert judge(shift, BestConstant(1.0, 1.0, None, ()), run).outcome is outcome
+
+
+def test_training_without_dropout_is_proof_only_where_evaluation_shows_the_shift() -> None:
+    setup = patients.classification(lambda: centred(0.5))
+    best = BestConstant(1.0, 1.0, None, ())
+    assert len(part_them(setup, shifted(2.0, 0.5, 0.3), best)) == 2
+    (alone,) = part_them(setup, shifted(2.0, 0.5, 0.6), best)
+    assert dropout_rates(alone) == (0.5,)

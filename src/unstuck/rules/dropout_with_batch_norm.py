@@ -91,13 +91,13 @@ def judge(shift: VarianceShift, constant: BestConstant, comparison: Comparison) 
         sentence = f"Dropout changes the variance that batch-norm is fed by a factor of {shift.shift:.2f} at most."
         return Verdict(Outcome.ABSENT, sentence, (ratio,))
     raised = f"Dropout raises the variance that batch-norm is fed by a factor of {shift.shift:.2f}"
-    if math.isnan(excess):
-        return Verdict(Outcome.UNDECIDED, f"{raised}; what that costs could not be told.", (ratio, worse))
-    pair = f"{shift.evaluation_loss:.3g} against {shift.own_loss:.3g} by each batch's own statistics"
-    if excess < HURTS.value and shift.shift >= DROWNED.value and comparison.training_is_large:
+    if not excess >= HURTS.value and shift.shift >= DROWNED.value and comparison.training_is_large:
         ratio = Evidence(Quantity(name, shift.shift, DROWNED.unit), DROWNED)
         sentence = f"{raised}: more of it is noise than signal, and the training loss is large."
         return Verdict(Outcome.PRESENT, sentence, (ratio, worse), (shift.worst,) if shift.worst else ())
+    if math.isnan(excess):
+        return Verdict(Outcome.UNDECIDED, f"{raised}; what that costs could not be told.", (ratio, worse))
+    pair = f"{shift.evaluation_loss:.3g} against {shift.own_loss:.3g} by each batch's own statistics"
     if excess < HURTS.value:
         sentence = f"{raised}, which does the loss in evaluation no harm: {pair}."
         return Verdict(Outcome.ABSENT, sentence, (worse, ratio))
