@@ -4,6 +4,8 @@ from torch import nn
 
 import unstuck
 from tests.edits import patients
+from unstuck import patients as small
+from unstuck.edits.activations import drop_final_activation
 from unstuck.edits.scaling import (
     scale_inputs,
     scale_targets,
@@ -144,3 +146,18 @@ def test_faults_change_every_split_alike() -> None:
 def test_constant_columns_keep_their_scale() -> None:
     mean, scale = statistics(torch.tensor([[3.0, 1.0], [3.0, 2.0]]), 1)
     assert mean.tolist() == [3.0, 1.5] and scale.tolist() == [1.0, 0.5]
+
+
+def test_units_stay_where_the_last_activation_is_taken_away() -> None:
+    setup = small.regression(
+        lambda: small.perceptron(3, 8, 1, last=nn.Sigmoid()), targets=lambda values: 200.0 * values + 500.0
+    )
+    changed = drop_final_activation(standardise_targets(setup))
+    models = []
+    for made in (setup, changed):
+        with isolated(0):
+            models.append(made.build()[0])
+    inputs, targets = setup.train.samples  # type: ignore[attr-defined]
+    with torch.no_grad():
+        expected = models[0][:-1](inputs) * targets.std(correction=0) + targets.mean()
+        torch.testing.assert_close(models[1](inputs), expected, rtol=1e-3, atol=1e-2)

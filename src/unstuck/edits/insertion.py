@@ -16,6 +16,9 @@ from torch import Tensor, nn
 PREFIX: Final = "inserted_"
 """Names of submodules that edits have put in begin with it."""
 
+SCALES: Final = ("input_mean", "input_scale", "target_mean", "target_scale")
+"""Names of the buffers of fixed layers that scale inputs and targets begin with these."""
+
 OPAQUE: Final = (nn.MultiheadAttention,)
 """Modules that use their children's parameters without calling them."""
 
@@ -44,7 +47,7 @@ def leaves(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def put(model: nn.Module, name: str, module: nn.Module) -> nn.Module:
-    """Replace the module called `name`; the replacement takes over mode and place.
+    """Replace the module called `name`; the replacement takes over mode and place, and what edits have hung on it.
 
     Args:
         model: Changed in place.
@@ -56,7 +59,9 @@ def put(model: nn.Module, name: str, module: nn.Module) -> nn.Module:
     """
     if not name:
         return module
-    module.train(model.get_submodule(name).training)
+    before = model.get_submodule(name)
+    module.train(before.training)
+    _take_over(before, module)
     parent_name, _, own = name.rpartition(".")
     parent = model.get_submodule(parent_name)
     if hasattr(parent, "activation_relu_or_gelu"):
@@ -64,6 +69,27 @@ def put(model: nn.Module, name: str, module: nn.Module) -> nn.Module:
         setattr(parent, "activation_relu_or_gelu", 0)  # noqa: B010
     parent._modules[own] = module
     return model
+
+
+def _take_over(before: nn.Module, module: nn.Module) -> None:
+    """Hang on a module what edits have hung on another: layers put in, fixed layers that scale inputs or targets."""
+    for number, first in list(before._forward_pre_hooks.items()):
+        if _is_an_edit(first):
+            module.register_forward_pre_hook(first, with_kwargs=number in before._forward_pre_hooks_with_kwargs)
+    for number, last in list(before._forward_hooks.items()):
+        if _is_an_edit(last):
+            kwargs, always = number in before._forward_hooks_with_kwargs, number in before._forward_hooks_always_called
+            module.register_forward_hook(last, with_kwargs=kwargs, always_call=always)
+    for name, value in before._buffers.items():
+        if name.startswith(SCALES) and not hasattr(module, name):
+            module.register_buffer(name, value)
+    for name, inserted in before._modules.items():
+        if name.startswith(PREFIX) and name not in module._modules:
+            module.add_module(name, inserted)
+
+
+def _is_an_edit(hook: Any) -> bool:
+    return type(hook).__module__.startswith(__name__.rpartition(".")[0])
 
 
 def _register(host: nn.Module, label: str, module: nn.Module) -> str:
