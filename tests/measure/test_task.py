@@ -119,6 +119,13 @@ def test_losses_are_known_by_their_values(
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+@pytest.mark.parametrize("size", [1.0, 1e4, 1e8])
+def test_a_loss_in_units_of_its_own_does_not_look_indifferent(size: float) -> None:
+    targets = size * (2.0 + torch.randn(61, 1, generator=generator()).abs())
+    found = recognise(lambda o, t: functional.mse_loss(o / size, t / size), torch.zeros(61, 1), targets)
+    assert (found.name, found.form) == ("mean squared error", OutputForm.VALUES)
+
+
 @pytest.mark.filterwarnings("ignore:Using a target size")
 def test_a_squared_error_over_broadcast_shapes_is_one() -> None:
     found = recognise(nn.MSELoss(), torch.zeros(61, 1), torch.randn(61))

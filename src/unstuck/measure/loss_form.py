@@ -198,8 +198,20 @@ def _shift_invariant(loss: Loss, outputs: Tensor, targets: Any) -> bool:
 def _indifferent(loss: Loss, outputs: Tensor, targets: Any) -> bool:
     """Whether the loss is the same number for any outputs, as a cross-entropy over a single one is."""
     values = [_value(loss, probe.sigmoid(), targets) for form in OutputForm for probe in _probes(outputs, form)[:1]]
+    if any(value is None for value in values):
+        return False
+    # Beside targets in the thousands, outputs of size 1 look all the same: these are of the targets' own scale.
+    values += [_value(loss, probe, targets) for probe in _like(targets, outputs)]
     known = [value for value in values if value is not None]
-    return len(known) == len(values) and all(torch.allclose(value, known[0], rtol=1e-4, atol=0.0) for value in known)
+    return all(torch.allclose(value, known[0], rtol=1e-4, atol=0.0) for value in known)
+
+
+def _like(targets: Tensor, outputs: Tensor) -> list[Tensor]:
+    """Random outputs of the mean and the size of the targets, where these are numbers."""
+    if not targets.is_floating_point() or not targets.numel():
+        return []
+    drawn = torch.randn_like(outputs)
+    return [(targets.mean() + targets.std(correction=0) * drawn).to(outputs), (targets.abs().max() * drawn).to(outputs)]
 
 
 def _is_piecewise_linear(loss: Loss, outputs: Tensor, targets: Any) -> bool:
