@@ -9,10 +9,9 @@ import torch
 from torch import nn
 
 from unstuck import patients
+from unstuck.edits.scaling import standardise_targets
 from unstuck.examine import Examination
-from unstuck.measure.first_batch import FirstBatch
 from unstuck.measure.initial_loss import InitialLoss
-from unstuck.measure.task import Task
 from unstuck.rules.initial_loss_off import centre_last_layer
 from unstuck.setup import Setup
 
@@ -51,10 +50,7 @@ def test_the_shift_leads_to_the_best_constant(last: nn.Module | None) -> None:
 
     setup = patients.shells(model, loss=nn.CrossEntropyLoss() if last is None else nn.NLLLoss())
     before = start(setup)
-    examination = Examination(setup)
-    task, first = examination.get(Task), examination.get(FirstBatch)
-    assert isinstance(task, Task) and isinstance(first, FirstBatch)
-    mended = start(centre_last_layer(setup, before, task, first)[0])
+    mended = start(centre_last_layer(setup)[0])
     assert before.loss > 3.0 and mended.loss == pytest.approx(mended.constant, rel=1e-2)
 
 
@@ -67,10 +63,20 @@ def test_weights_that_are_too_large_are_scaled_besides() -> None:
         return net
 
     setup = patients.shells(model)
-    examination = Examination(setup)
-    task, first = examination.get(Task), examination.get(FirstBatch)
-    assert isinstance(task, Task) and isinstance(first, FirstBatch)
     before = start(setup)
-    mended = start(centre_last_layer(setup, before, task, first)[1])
+    mended = start(centre_last_layer(setup)[1])
     assert before.spread > 5.0 and mended.spread == pytest.approx(1.0, rel=1e-3)
     assert mended.mean == pytest.approx(mended.wanted, abs=1e-3)
+
+
+def test_the_shift_is_in_units_of_the_last_layer_where_something_behind_it_scales() -> None:
+    def model() -> nn.Module:
+        net = patients.perceptron(3, 8, 1)
+        nn.init.constant_(net[-1].bias, 30.0)
+        return net
+
+    setup = standardise_targets(patients.regression(model, targets=lambda values: 200.0 * values + 500.0))
+    before = start(setup)
+    mended = start(centre_last_layer(setup)[0])
+    assert before.unit == pytest.approx(200.0, rel=0.2) and before.mean[0] == pytest.approx(30.0, abs=2.0)
+    assert before.loss > 100.0 * before.constant and mended.loss < 2.0 * mended.constant

@@ -42,6 +42,7 @@ from torch.nn import functional
 
 from unstuck.edits.last_layer import with_last_layer
 from unstuck.errors import RemedyError
+from unstuck.examine import Examination
 from unstuck.measure.first_batch import FirstBatch
 from unstuck.measure.initial_loss import InitialLoss
 from unstuck.measure.layout import Layout
@@ -99,12 +100,29 @@ def start_sure(setup: Setup) -> Setup:
     raise RemedyError(f"the outputs are {task.output_form.value}, which the last bias does not move freely")
 
 
-def centre_last_layer(setup: Setup, start: InitialLoss, task: Task, first: FirstBatch) -> tuple[Setup, ...]:
-    """The last bias at the best constant; then the last weights no larger than what is to be predicted, too."""
-    if not start.wanted:
+def centre_last_layer(setup: Setup) -> tuple[Setup, ...]:
+    """The last bias at the best constant; then the last weights no larger than what is to be predicted, too.
+
+    The start is measured on the set-up that is changed: another remedy, such as other units of the targets, moves it.
+
+    Args:
+        setup: What to change.
+
+    Returns:
+        One changed set-up, or two where the last weights are too large as well.
+
+    Raises:
+        RemedyError: If what the last layer would have to give is not known.
+    """
+    examination = Examination(setup)
+    start, task, first = (examination.get(kind) for kind in (InitialLoss, Task, FirstBatch))
+    if not (
+        isinstance(start, InitialLoss) and isinstance(task, Task) and isinstance(first, FirstBatch) and start.wanted
+    ):
         raise RemedyError("what the last layer would have to give for the best constant is not known")
     mean, wanted = torch.tensor(start.mean), torch.tensor(start.wanted)
-    wide = first.target_spread if task.output_form is OutputForm.VALUES and task.kind is Kind.VALUES else 1.0
+    of_values = task.output_form is OutputForm.VALUES and task.kind is Kind.VALUES
+    wide = first.target_spread / start.unit if of_values else 1.0
     moved = with_last_layer(setup, wanted - mean)
     if not start.spread > wide > 0.0:
         return (moved,)
