@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -56,6 +57,32 @@ def test_the_place_where_inputs_get_lost(model: Any, module: str, inside: bool) 
 def test_scale_does_not_matter(factor: float) -> None:
     found = influence(lambda: nn.Sequential(*patients.perceptron(4, 8, 3), Times(factor)))
     assert found.at_start > 0.01 and found.at_end > 0.01 and found.module == ""
+
+
+def test_mixed_weights_wake_units_that_are_dead_by_their_draw() -> None:
+    def dead() -> nn.Module:
+        last = nn.Linear(8, 1)
+        nn.init.constant_(last.bias, -10.0)
+        return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), last, nn.ReLU())
+
+    def cut() -> nn.Module:
+        return nn.Sequential(nn.Linear(4, 8), Times(0.0), nn.Linear(8, 1))
+
+    setups = [
+        patients.regression(dead, inputs=lambda values: torch.cat([values, values[:, :1]], 1), epochs=1),
+        patients.regression(cut, inputs=lambda values: torch.cat([values, values[:, :1]], 1), epochs=1),
+    ]
+    mixed = []
+    for setup in setups:
+        prepared = Prepared.measure(setup)
+        found = InputInfluence.measure(prepared, Trained.measure(prepared, Allowance(10.0)))
+        assert found.at_start == found.at_end == 0.0
+        mixed.append(found.mixed)
+    assert mixed[0] > 1e-3 and mixed[1] == 0.0
+
+
+def test_weights_that_work_are_not_mixed() -> None:
+    assert math.isnan(influence(lambda: nn.Sequential(*patients.perceptron(4, 8, 3))).mixed)
 
 
 def test_spread_is_that_of_the_formula() -> None:

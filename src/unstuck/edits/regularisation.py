@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from unstuck.edits.insertion import insert_before
-from unstuck.edits.interception import Interception, intercept, with_interception
+from unstuck.edits.interception import Interception, intercept, unchanged, with_interception
 from unstuck.edits.passes import checked, with_checked_edit
 from unstuck.edits.structure import AFFINE, RECURRENT
 from unstuck.edits.tracing import DROPOUTS, Trace, trace
 from unstuck.errors import RemedyError
+from unstuck.languages import marked
 from unstuck.setup import Edit, Setup
 from unstuck.setup.optimizer import OptimizerFactory, OptimizerRecipe
 from unstuck.setup.randomness import isolated
@@ -95,6 +96,31 @@ def without_dropout(setup: Setup) -> Setup:
     if all(call.inside for call in called):
         return with_checked_edit(setup, replace(edit, apply=lambda model: intercept(apply(model), plan)), refusal)
     return checked(setup, with_interception(setup, edit, plan, in_model=False), refusal)
+
+
+def without_dropout_of_outputs(setup: Setup) -> Setup:
+    """Leave out a function that drops answers themselves, behind the last layer; other dropout stays.
+
+    Args:
+        setup: What is trained.
+
+    Returns:
+        The changed set-up.
+
+    Raises:
+        RemedyError: If the outputs come from no such function.
+    """
+    record = trace(setup)
+    call = record.functions[-1] if record.functions else None
+    if call is None or call.name not in DROPOUTS or _in_layer(record, call.leaf):
+        raise RemedyError("no function drops what the last layer gives")
+    same = [other for other in record.functions if other.name in DROPOUTS and (other.inside or not call.inside)]
+    if call.inside and record.root_calls != 1:
+        raise RemedyError(f"the model runs {record.root_calls} times per batch: its last dropout is not one call")
+    plan = Interception(DROPOUTS, only=frozenset({next(n for n, other in enumerate(same) if other is call)}))
+    edit = Edit("model outputs", call.name, marked("removed"), unchanged)
+    refusal = "dropout of the outputs could not be taken out"
+    return checked(setup, with_interception(setup, edit, plan, in_model=call.inside), refusal)
 
 
 def _in_layer(record: Trace, leaf: str | None) -> bool:

@@ -61,6 +61,10 @@ class OutputReach:
         stuck_share: Share of the untrained model's outputs that lie on a bound exactly, where no gradient passes.
         floor: Lowest loss on the training split that outputs within reach can have.
         ideal: Lowest loss that any outputs that the loss accepts can have.
+        missed: Share of targets, of those that are numbers in the shape of the outputs, beyond what these can be; NaN
+            where the two are otherwise.
+        shares: Whether each sample's targets, of those that are numbers, are shares of a whole: none below 0, and a
+            sum of 1 over dimension 1.
     """
 
     cost: ClassVar[float] = 0.1
@@ -75,6 +79,8 @@ class OutputReach:
     stuck_share: float
     floor: float
     ideal: float
+    missed: float
+    shares: bool
 
     @classmethod
     def measure(cls, prepared: Prepared, task: Task, layout: Layout) -> OutputReach:
@@ -120,6 +126,8 @@ class OutputReach:
                 stuck_share=float(((untrained == low) | (untrained == high)).double().mean()),
                 floor=_lowest(setup, task, batches, reach),
                 ideal=_lowest(setup, task, batches, _Reach(-math.inf, math.inf, False)),
+                missed=_missed(task, targets, untrained, low, high),
+                shares=task.kind is Kind.VALUES and _shares(targets),
             )
 
 
@@ -150,6 +158,19 @@ def _driven(setup: Setup, model: nn.Module, layer: nn.Module, batch: Batch, size
                     parameter.copy_(size * torch.randn_like(parameter))
         outputs = predict(setup, model, [batch])[0]
         yield outputs.double()
+
+
+def _missed(task: Task, targets: Tensor, outputs: Tensor, low: float, high: float) -> float:
+    """Share of the targets that lie below the smallest output or above the largest, beyond rounding."""
+    if task.kind is not Kind.VALUES or targets.numel() != outputs.numel():
+        return math.nan
+    slack = ONE * float(targets.abs().max())
+    return float(((targets < low - slack) | (targets > high + slack)).double().mean())
+
+
+def _shares(targets: Tensor) -> bool:
+    wide = targets.dim() > 1 and targets.shape[1] > 1
+    return wide and bool((targets >= 0.0).all()) and _all_one(targets.sum(1))
 
 
 def _all_one(sums: Tensor) -> bool:

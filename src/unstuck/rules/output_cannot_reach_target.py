@@ -3,12 +3,13 @@
 ## What it checks
 Whether the outputs can take the values that make the loss small, whatever the weights become: a sigmoid or tanh in
 front of targets in the hundreds, a ReLU in front of negative targets or of logits, a softmax over a single unit
-(which is always 1), a tanh in front of a cross-entropy or of a loss on probabilities.
+(which is always 1), a tanh in front of a cross-entropy or of a loss on probabilities. Likewise whether outputs that are
+each squashed by themselves stand for shares of a whole, which add up to 1.
 
 ## Why it hurts
 No optimizer, rate or size of network helps: the loss has a floor that the last activation sets. Where the activation
 is flat as well, as a ReLU below 0 and a saturated sigmoid are, no gradient comes back from the samples that are
-most wrong.
+most wrong. Shares that are each squashed by themselves can all go to 0 together, and stay there.
 
 ## How it is measured
 The parameters of the last layer are driven far both ways, and what comes out behind it shows the outputs' reach, also
@@ -18,8 +19,8 @@ trial trains with the activation that fits, from the same seeds.
 
 ## Remedy
 Choose the last activation by the loss: none for squared and absolute errors and for losses on logits
-(`CrossEntropyLoss`, `BCEWithLogitsLoss`), a sigmoid for `BCELoss`, a log-softmax for `NLLLoss`. Where targets have
-natural bounds, a scaled sigmoid keeps within them.
+(`CrossEntropyLoss`, `BCEWithLogitsLoss`), a sigmoid for `BCELoss`, a log-softmax for `NLLLoss`, a softmax for shares
+of a whole. Where targets have natural bounds, a scaled sigmoid keeps within them.
 
 ## When to leave it
 An activation whose range is that of the targets, such as a sigmoid for shares or a softplus for counts, is right,
@@ -28,6 +29,7 @@ and is not reported. Neither is a probability in front of a loss that takes logi
 
 ## References
 Goodfellow, Bengio & Courville, "Deep Learning", 2016, section 6.2.2 (output units by distribution and loss).
+Bridle, "Probabilistic interpretation of feedforward classification network outputs", 1990 (softmax for shares).
 Bishop, "Pattern Recognition and Machine Learning", 2006, section 5.2 (pairs of output activation and error).
 Wardat et al., "DeepLocalize: fault localization for deep neural networks", ICSE 2021 (the most frequent fault).
 """
@@ -38,6 +40,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+import torch
 from torch import Tensor, nn
 
 from unstuck.edits.activations import append_final_activation, drop_final_activation, replace_final_activation
@@ -51,7 +54,7 @@ from unstuck.measure.output_reach import OutputReach
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.task import Kind, Task
-from unstuck.patients import classification, perceptron, regression
+from unstuck.patients import adam, classification, perceptron, regression
 from unstuck.quantity import Quantity, Threshold
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
@@ -109,10 +112,25 @@ def judge(
     if task.output_form is OutputForm.PROBABILITIES and beyond and layout.final_activation is not None:
         sentence = f"The loss takes probabilities, and the {last} gives from {reach.low:.3g} to {reach.high:.3g}."
         return Verdict(Outcome.PRESENT, sentence, (*bounds, missing), where)
+    if _are_shares(reach, task) and layout.final_activation is not None:
+        off = max(abs(reach.sum_low - 1.0), abs(reach.sum_high - 1.0))
+        sums = Evidence(Quantity("largest distance of a sample's sum of outputs from 1", off))
+        sentence = f"Each sample's targets are shares that add up to 1; the {last} squashes each output by itself."
+        return Verdict(Outcome.PRESENT, sentence, (sums, *bounds), where)
     if math.isnan(share) and layout.final_activation is not None:
         return Verdict(Outcome.UNDECIDED, "The lowest loss that the outputs allow could not be found.", bounds, where)
     sentence = f"Outputs reach from {reach.low:.3g} to {reach.high:.3g}, which the targets and the loss fit into."
+    if reach.missed > 0.0:
+        sentence = (
+            f"Outputs reach from {reach.low:.3g} to {reach.high:.3g}, as the {task.loss_name} asks; the "
+            f"{reach.missed:.0%} of the targets that lie beyond are at odds with the loss itself."
+        )
     return Verdict(Outcome.ABSENT, sentence, (missing, *bounds))
+
+
+def _are_shares(reach: OutputReach, task: Task) -> bool:
+    """Whether numbers are to be predicted that add up to 1, as the outputs need not."""
+    return reach.shares and not reach.sums_to_one and task.output_form is OutputForm.VALUES
 
 
 def _where(layout: Layout) -> tuple[str, ...]:
@@ -140,10 +158,10 @@ def squash_outputs(setup: Setup) -> Setup:
     raise RemedyError(f"a loss on {task.output_form.value} has no activation that is plainly wrong for it")
 
 
-def fit_last_activation(setup: Setup, task: Task) -> tuple[Setup, ...]:
+def fit_last_activation(setup: Setup, task: Task, reach: OutputReach) -> tuple[Setup, ...]:
     """The activation that fits the loss, or those that may where the loss is not a textbook one."""
     made, reasons = [], []
-    for activation in _fitting(task):
+    for activation in (_shared,) if _are_shares(reach, task) else _fitting(task):
         try:
             made.append(_with_last(setup, activation))
         except RemedyError as error:
@@ -160,14 +178,18 @@ def _fitting(task: Task) -> tuple[Callable[[], nn.Module] | None, ...]:
     if task.output_form is OutputForm.CLASS_LOG_PROBABILITIES:
         return (lambda: nn.LogSoftmax(dim=1),)
     if task.output_form is OutputForm.CLASS_PROBABILITIES:
-        return (lambda: nn.Softmax(dim=1),)
+        return (_shared,)
     if task.output_form is OutputForm.UNKNOWN and task.kind is Kind.CLASSES:
-        return (lambda: nn.Softmax(dim=1), None, lambda: nn.LogSoftmax(dim=1))
+        return (_shared, None, lambda: nn.LogSoftmax(dim=1))
     if task.output_form is OutputForm.UNKNOWN and task.kind in (Kind.BINARY, Kind.LABELS):
         return (nn.Sigmoid, None)
     if task.output_form is OutputForm.VALUES and task.kind is not Kind.VALUES:
         return (None, nn.Sigmoid)
     return (None,)
+
+
+def _shared() -> nn.Module:
+    return nn.Softmax(dim=1)
 
 
 def _with_last(setup: Setup, activation: Callable[[], nn.Module] | None) -> Setup:
@@ -177,6 +199,16 @@ def _with_last(setup: Setup, activation: Callable[[], nn.Module] | None) -> Setu
         return replace_final_activation(setup, activation())
     except RemedyError:
         return append_final_activation(drop_final_activation(setup), activation())
+
+
+def _shares_of_eight(values: Tensor) -> Tensor:
+    return (-6.0 * (values - torch.linspace(-2.0, 2.0, 8)).square()).softmax(1)
+
+
+def _sharing(last: nn.Module) -> Setup:
+    return regression(
+        lambda: perceptron(3, 24, 8, last=last), loss=nn.L1Loss(), targets=_shares_of_eight, optimizer=adam(0.03)
+    )
 
 
 class _Times(nn.Module):
@@ -210,7 +242,13 @@ RULE = Rule(
             ),
             Outcome.PRESENT,
         ),
+        Case(
+            "eight shares of a whole, each through a sigmoid of its own, under an absolute error",
+            lambda: _sharing(nn.Sigmoid()),
+            Outcome.PRESENT,
+        ),
         Case("targets of both signs from a linear layer", regression, Outcome.ABSENT),
+        Case("near miss: the same shares from a softmax", lambda: _sharing(nn.Softmax(dim=1)), Outcome.ABSENT),
         Case(
             "near miss: a sigmoid for targets that are shares",
             lambda: regression(

@@ -11,8 +11,10 @@ there, whatever the rate, the size of the network or the number of epochs.
 
 ## How it is measured
 Thirty-two samples run through the network in evaluation mode, untrained and trained. Where their outputs agree to
-within rounding, the spread over samples is followed from layer to layer: the first one behind which nothing differs any
-more is named. The trial leaves that layer out, where it has no weights and keeps the shape, from the same seeds.
+within rounding, the untrained weights are mixed sixteen times, entries in another order and with other signs: what lets
+nothing through then either is cut off. The spread over samples is followed from layer to layer: the first one behind
+which nothing differs any more is named. The trial leaves that layer out, where it has no weights and keeps the shape,
+from the same seeds.
 
 ## Remedy
 Mend the path from the inputs at the place named: the axis of a mean, a mask, an assignment that overwrites an argument.
@@ -69,13 +71,20 @@ def judge(influence: InputInfluence) -> Verdict:
     if not (influence.at_end <= SAME.value and influence.at_start <= SAME.value and influence.inputs > SAME.value):
         return Verdict(Outcome.UNDECIDED, "The inputs differ no more than the outputs, or are no numbers.", evidence)
     found = "The outputs are the same for all samples, untrained and trained"
+    if influence.mixed > SAME.value:
+        mixed = Evidence(
+            Quantity("spread of the outputs with the untrained weights mixed / their size", influence.mixed)
+        )
+        sentence = f"{found}, but differ with the same weights in another order: units are dead, no path is cut."
+        return Verdict(Outcome.ABSENT, sentence, (mixed, *evidence))
     if not influence.module:
         sentence = f"{found}; the inputs get lost behind the last layer."
     elif influence.inside:
         sentence = f"{found}; the inputs get lost in `{influence.module}` ({influence.kind})."
     else:
         sentence = f"{found}; the inputs get lost on the way to `{influence.module}` ({influence.kind})."
-    return Verdict(Outcome.PRESENT, sentence, evidence, (influence.module,) if influence.module else (), certain=True)
+    where = (influence.module,) if influence.module else ()
+    return Verdict(Outcome.PRESENT, sentence, evidence, where, certain=True)
 
 
 class _Masked(nn.Module):

@@ -15,11 +15,12 @@ that happen to be in its batch.
 Hooks see each layer's mode as it runs in two real training calls and in one evaluation. Besides, the evaluation is
 repeated from the same weights with every mode put right, and the change of the outputs measured; whatever keeps
 dropout alive shows there. The trial puts the modes right throughout: training where gradients are recorded,
-evaluation where they are not.
+evaluation where they are not; then, where a function drops the answers themselves, it leaves that out besides.
 
 ## Remedy
 Call `model.train()` before each epoch and `model.eval()` before each evaluation, nowhere else; write
-`F.dropout(x, p, training=self.training)`, or use `nn.Dropout`.
+`F.dropout(x, p, training=self.training)`, or use `nn.Dropout`. Behind the last layer dropout has no place in any mode:
+the best answer to squared errors is then the right one times 1 − p.
 
 ## When to leave it
 Batch-norm that is kept in evaluation mode while a pretrained network is fine-tuned has statistics worth keeping, and
@@ -42,6 +43,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from unstuck import patients
+from unstuck.edits.regularisation import without_dropout_of_outputs
 from unstuck.errors import RemedyError
 from unstuck.loop import predict
 from unstuck.measure.modes import Modes
@@ -125,9 +127,23 @@ def _drop(module: nn.Module, inputs: Any, outputs: Tensor) -> Tensor:
     return functional.dropout(outputs, DROPPED)  # `training` is True by default
 
 
-def put_modes_right(setup: Setup) -> Setup:
-    """Training mode where gradients are recorded, evaluation mode where they are not."""
-    return setup.corrected(modes=True)
+def put_modes_right(setup: Setup) -> tuple[Setup, ...]:
+    """Training mode where gradients are recorded, evaluation mode where they are not.
+
+    Then, besides, without a function that drops the answers themselves: where each is multiplied by m/(1 − p), with m
+    drawn from 0 and 1, the squared error of answers is least at (1 − p) times the target, also in the right mode.
+
+    Args:
+        setup: What to change.
+
+    Returns:
+        One changed set-up, or two.
+    """
+    right = setup.corrected(modes=True)
+    try:
+        return right, without_dropout_of_outputs(setup).corrected(modes=True)
+    except RemedyError:
+        return (right,)
 
 
 class _Dropped(nn.Module):
