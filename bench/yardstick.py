@@ -55,6 +55,10 @@ class Yardstick:
             score = split_score(self.twin, self.task, setup, run.model, data)
         except UnstuckError:
             score = split_score(replace(self.twin, loss=_no_loss), self.task, setup, run.model, data)
+        if math.isnan(score.error):  # its targets are laid out otherwise than the twin's: one-hot, not class numbers
+            own = Examination(setup).get(Task)
+            own_score = score if isinstance(own, Unmeasured) else split_score(setup, own, setup, run.model, data)
+            score = replace(score, error=own_score.error)
         # As a share of the twin's constant error: where classes come in other shares, so would the unit of the error.
         return score.loss, score.error * self._error_of_most_frequent(setup) / self.most_frequent
 
