@@ -39,7 +39,7 @@ def cases() -> dict[str, Case]:
         repaired = partial(program.build, frozenset(program.causes))
         given = partial(program.build, frozenset())
         if set(program.truth) & known:
-            found.append(Case(f"program/{program.id}", "program", program.truth, given, repaired))
+            found.append(Case(f"program/{program.id}", "program", program.truth, given, repaired, program.also))
         found.append(Case(f"repaired/{program.id}", "repaired", (), repaired))
     bases = {base.name: base.setup for base in (*BASES, *GENERALISATION)}
     found += [Case(f"base/{name}", "base", (), setup) for name, setup in bases.items()]

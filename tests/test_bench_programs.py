@@ -82,3 +82,12 @@ def test_clipped_optimizer_takes_no_longer_step_than_the_norm() -> None:
     weight.grad = torch.full((4,), 100.0)
     optimizer.step()
     assert weight.detach().norm().item() == pytest.approx(0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("program", EVERY, ids=lambda program: program.id)
+def test_what_is_true_besides_is_no_other_truth(program: Program) -> None:
+    assert set(program.also) <= set(program.causes) - set(program.truth)
+    sufficient = {
+        code for code, found in established()[program.id]["causes"].items() if found["verdict"] == "sufficient"
+    }
+    assert not (sufficient and program.also)

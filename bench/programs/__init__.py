@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bench.programs.data import Splits
     from unstuck import Setup
 
+CURED = 0.8
+"""Share of the gap that counts as cured, as in `establish`."""
+
 Repaired = frozenset[str]
 Task = Literal["regression", "binary", "classes"]
 ESTABLISHED = Path(__file__).parent / "established.json"
@@ -47,6 +50,21 @@ class Program:
         Empty as long as the program has not been established.
         """
         return tuple(established().get(self.id, {"truth": ()})["truth"])
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """What is true besides, and right to name, though it need not be found.
+
+        Where no repair cures alone, each cause without whose repair all others together fall short of a cure, beyond
+        doubt of the seeds. And where a missing sigmoid or softmax (SET003) is true, the activation that stands in its
+        place, if there is one: the catalogue calls both together SET004.
+        """
+        causes = established().get(self.id, {"causes": {}})["causes"]
+        if any(found["verdict"] == "sufficient" for found in causes.values()):
+            return ()
+        short = {code for code, found in causes.items() if found["without"]["interval"][1] < CURED}
+        short |= {"SET004"} & set(causes) if "SET003" in self.truth else set()
+        return tuple(code for code in causes if code in short and code not in self.truth)
 
 
 @cache
