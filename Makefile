@@ -55,5 +55,5 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo 'Setting up .venv with the versions in constraints.txt (about a minute; again only when they change)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install -qq -c constraints.txt "$$(grep '^torch==' constraints.txt)" hatchling
-	@$(BIN)/pip install -qq -c constraints.txt --no-build-isolation -e '.[dev,plot]'
+	@$(BIN)/pip install -qq -c constraints.txt --no-build-isolation -e '.[dev,plot,papers]'
 	@touch $@

@@ -202,6 +202,22 @@ class Report:
 
         return chart(self, name)
 
+    def save_plot(self, path: str | Path, name: str = "curves", inches: float = 3.25) -> None:
+        """Write one picture for a paper: black on white, text of 8 points, as wide as a column.
+
+        Args:
+            path: Ends in ".pdf", ".svg" or ".png" (300 dots an inch).
+            name: Which picture; an unknown one is refused with the list of those that this report has.
+            inches: How wide it is on paper, from 2 to 12.
+
+        Raises:
+            ValueError: If the ending or the width is another, or the report does not hold such a picture.
+            ModuleNotFoundError: If vl-convert, an extra of this package, is not installed.
+        """
+        from unstuck.render.paper import save_plot
+
+        save_plot(self, path, name, inches)
+
     def _repr_html_(self) -> str:
         """The report for a notebook: the whole page in a frame of its own, shut off from the notebook."""
         from unstuck.render.html import framed

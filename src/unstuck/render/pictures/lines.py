@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from unstuck.render.pictures.picture import (
+    HOVER,
     Row,
     Spec,
     layered,
@@ -75,6 +76,7 @@ def line_chart(rows: list[Row], runs: Sequence[str], colours: Sequence[str], axi
     edges = {"y": {**encoding["y"], "field": "low"}, "y2": {"field": "high"}, "opacity": {"value": 0.2}}
     band = {"mark": {"type": "area", "clip": True}, "encoding": {**encoding, **edges}}
     line = {
+        "name": "lines",  # by which Altair, which keeps all selections in one place, knows whose each is
         "mark": {"type": "line", "clip": True, "strokeWidth": 2, "point": len(rows) <= 12 * len(runs)},
         "encoding": {**encoding, "tooltip": tips},
         "params": [ZOOM, runs_toggle()],
@@ -82,6 +84,7 @@ def line_chart(rows: list[Row], runs: Sequence[str], colours: Sequence[str], axi
     near = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
     select = {"type": "point", "on": "pointerover", "nearest": True, "clear": "pointerout"}
     hover = {
+        "name": HOVER,
         "mark": {"type": "point", "size": 60, "filled": True, "clip": True},
         "params": [{"name": "near", "select": select}],
         "encoding": {**encoding, "opacity": near, "tooltip": tips},

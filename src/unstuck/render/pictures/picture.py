@@ -18,6 +18,8 @@ FOURTH: Final = "#3f9a63"
 NEUTRAL: Final = "#848d97"
 COLOURS: Final = (SICK, WELL, THIRD, FOURTH, NEUTRAL)
 INK: Final = "currentColor"
+HOVER: Final = "hover"
+"""The layer that only the pointer brings to light."""
 
 WIDTH: Final = 560
 HEIGHT: Final = 240
