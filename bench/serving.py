@@ -125,6 +125,10 @@ def main() -> None:
         begun = time.monotonic()
         items = asked(port, "/api/list")["items"]
         listing = time.monotonic() - begun
+        unread = sum(item.get("status") == "not read yet" for item in items)
+        while any(item.get("status") == "not read yet" for item in asked(port, "/api/list")["items"]):
+            time.sleep(0.1)
+        reading = time.monotonic() - begun
         running = {item["name"]: item["key"] for item in items if str(item.get("name", "")).startswith("running")}
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         connection.request("GET", "/api/events?" + "&".join(f"run={key}" for key in running.values()))
@@ -154,7 +158,8 @@ def main() -> None:
         serving.wait(20)
         writing.wait(20)
         print(
-            f"{len(items)} runs, {size / 1e6:.0f} MB, {len(running)} being written: listed in {listing:.2f} s; "
+            f"{len(items)} runs, {size / 1e6:.0f} MB, {len(running)} being written: listed in {listing:.2f} s, "
+            f"{len(items) - unread} of them with their names, all after {reading:.1f} s; "
             f"{len(delays)} updates seen after {1000 * statistics.median(delays):.0f} ms (median), "
             f"{1000 * max(delays):.0f} ms at most; memory {int(highest.split()[1]) / 1024:.0f} MiB at most; "
             f"{100 * share:.0f} % of one core"

@@ -65,6 +65,24 @@ def page(served: Served) -> Iterator[Any]:
 
 
 @pytest.mark.slow
+def test_of_many_runs_a_page_is_laid_out_and_more_when_asked_for(folder: Path, page: Any) -> None:
+    (record,) = folder.glob("*digits*.unstuck")
+    for number in range(130):
+        shutil.copy(record, folder / f"copy{number}.unstuck")
+    page.locator("#runs-title", has_text="131").wait_for()
+    more = page.locator("#runs .more button")
+    more.wait_for()
+    assert page.locator("#runs .run").count() == 100 and "31" in more.text_content()
+    page.locator("#filter").fill("copy129")  # what is not laid out is found all the same
+    page.wait_for_function("document.querySelectorAll('#runs .run').length < 100")
+    assert page.locator("#runs .run", has_text="digits").count() >= 1
+    page.locator("#filter").fill("")
+    more.click()
+    page.wait_for_function("document.querySelectorAll('#runs .run').length === 131")
+    assert more.count() == 0
+
+
+@pytest.mark.slow
 def test_runs_are_drawn_and_updated_while_they_are_written(writer: RecordWriter, page: Any) -> None:
     row = page.locator("#runs .run", has_text=HOSTILE)
     row.wait_for()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator
@@ -17,11 +18,12 @@ import pytest
 from tests.render import samples
 from tests.serving.asking import TOKEN, ask
 from tests.serving.conftest import HOSTILE, feed
+from unstuck.languages import use
 from unstuck.recording import RecordWriter, Series, open_record
 from unstuck.serving import library as library_module
 from unstuck.serving.app import SEALED, application, events, report_page
 from unstuck.serving.curves import Known, shown_of, thinned
-from unstuck.serving.library import Item, Library
+from unstuck.serving.library import Item, Library, told
 
 PORT = 8650
 
@@ -231,6 +233,55 @@ def test_a_folder_of_many_files_costs_one_look_at_each(tmp_path: Path) -> None:
     began = time.perf_counter()
     assert len(library.items()) == 301
     assert time.perf_counter() - began < 0.2
+
+
+def test_of_many_new_files_the_newest_are_read_first_and_the_others_by_and_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RecordWriter.create(tmp_path, "one") as writing:
+        feed(writing, range(50))
+    for number in range(9):
+        shutil.copy(writing.path, tmp_path / f"{number}.unstuck")
+        os.utime(tmp_path / f"{number}.unstuck", (1000 + number, 1000 + number))
+    samples.sick().save(tmp_path / "old.json")
+    os.utime(tmp_path / "old.json", (500, 500))
+    monkeypatch.setattr(library_module, "READ_AT_LEAST", 4)
+    monkeypatch.setattr(library_module, "READ_SECONDS", -1.0)
+    now = [0.0]
+    library = Library(tmp_path, clock=lambda: now[0])
+    unread = {item.shown for item in library.items().values() if not item.is_read}
+    assert unread == {f"{number}.unstuck" for number in range(6)}
+    oldest = next(item for item in library.items().values() if item.shown == "0.unstuck")
+    assert told(oldest)["status"] == "not read yet" and "name" not in told(oldest)
+    versions = [library.version]
+    for seconds in (1.0, 2.0):
+        now[0] = seconds
+        items = library.items()
+        versions.append(library.version)
+    assert all(item.is_read for item in items.values()) and len(items) == 11
+    assert {item.kind for item in items.values() if item.shown == "old.json"} == {"report"}
+    assert versions == sorted(set(versions))
+
+
+def test_a_run_that_has_not_been_read_yet_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RecordWriter.create(tmp_path, "one") as writing:
+        feed(writing, range(50))
+    monkeypatch.setattr(library_module, "READ_AT_LEAST", 0)
+    monkeypatch.setattr(library_module, "READ_SECONDS", -1.0)
+    app = application(tmp_path, PORT, TOKEN)
+    (item,) = json.loads(ask(app, "/api/list").body)["items"]
+    assert item["status"] == "not read yet"
+    assert json.loads(ask(app, f"/api/run/{item['key']}").body)["last_step"] == 49
+
+
+def test_the_page_and_its_script_speak_the_language_of_the_reader(folder: Path) -> None:
+    with use("zh"):
+        page = ask(application(folder, PORT, TOKEN), "/").body.decode()
+    found = re.search(r'<script type="application/json" id="words">(.*?)</script>', page)
+    assert found and 'aria-label="运行与报告"' in page and ">筛选 <" in page
+    words = json.loads(found[1])
+    assert {"Runs ({0})", "Show more ({0} left)", "finished", "not read yet"} <= set(words)
+    assert [english for english, said in words.items() if english == said] == []
 
 
 def test_folders_are_looked_into_to_a_depth(tmp_path: Path) -> None:

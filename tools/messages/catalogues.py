@@ -110,7 +110,7 @@ def extracted() -> dict[str, dict[str, Source]]:
             source.comments += [comment for comment in comments if comment not in source.comments]
 
     for path in sorted(PACKAGE.rglob("*")):
-        if path.suffix not in METHODS or "static" in path.parts or not (domain := domain_of(path)):
+        if path.suffix not in METHODS or path.name.endswith(".min.js") or not (domain := domain_of(path)):
             continue
         add(domain, path, METHODS[path.suffix])
         if domain.startswith("rules-"):

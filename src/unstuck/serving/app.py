@@ -26,7 +26,7 @@ from unstuck.render.html.language import in_language, in_words, words_of
 from unstuck.render.machine import from_json
 from unstuck.serving.curves import Known, shown_of
 from unstuck.serving.guard import Guard
-from unstuck.serving.library import Item, Library, signature_of, told
+from unstuck.serving.library import UNREAD, Item, Library, signature_of, told
 
 STATIC: Final = Path(__file__).parent / "static"
 FILES: Final = {
@@ -113,9 +113,10 @@ def _event(kind: str, value: Any) -> bytes:
 
 
 NAMES: Final = (
-    *(marked("running"), marked("finished"), marked("crashed"), marked("unreadable")),
+    *(marked("finished"), marked("crashed"), marked("unreadable"), UNREAD),
     *(marked("loss"), marked("validation loss"), marked("learning rate"), marked("gradient norm"), marked("none")),
     *(marked("update ratio"), marked("dead share"), marked("saturated share"), marked("activation mean")),
+    marked("rate"),
 )
 """Statuses and usual measurements, which the script passes on as they come."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, final
 
 from unstuck.errors import RecordError
-from unstuck.languages import translated
+from unstuck.languages import marked, translated
 from unstuck.recording import RunInfo, open_record
 
 RECORD_SUFFIX: Final = ".unstuck"
@@ -31,9 +31,15 @@ STATUS_SECONDS: Final = 5.0
 """After which a run that was running is looked at again although its file is as it was: silence ends it."""
 SHARE: Final = 10.0
 """How many times as long as a look at the folder takes there is none: a tenth of a processor at most."""
+READ_SECONDS: Final = 0.3
+"""How long one look may read new files, the newest first: the first screen must not wait for thousands of old runs."""
+READ_AT_LEAST: Final = 20
 DEEPEST: Final = 4
 MOST_FILES: Final = 20_000
 HEAD_BYTES: Final = 4096
+
+UNREAD: Final = marked("not read yet")
+"""The status of a run whose record has not been looked into yet."""
 
 Kind = Literal["run", "report"]
 Signature = tuple[int, ...]
@@ -56,6 +62,7 @@ class Item:
         modified: When it last changed, seconds since the epoch.
         run: What the record says of its run; None for a report and for what cannot be read.
         sentence: The verdict of a report, or why the file cannot be read.
+        is_read: Whether it has been looked into; until then nothing but its place and its time is known.
     """
 
     key: str
@@ -66,6 +73,7 @@ class Item:
     modified: float
     run: RunInfo | None = None
     sentence: str = ""
+    is_read: bool = True
 
 
 def signature_of(path: Path | str) -> Signature:
@@ -151,6 +159,7 @@ class Library:
         self._known: dict[str, tuple[Signature, float, Item | None]] = {}
         self._version = 0
         self._cost = 0.0
+        self._unread = 0
 
     @property
     def version(self) -> int:
@@ -161,7 +170,7 @@ class Library:
         """Key → item, of everything there is."""
         with self._lock:
             now = self._clock()
-            if now - self._listed >= max(REFRESH_SECONDS, SHARE * self._cost):
+            if now - self._listed >= max(REFRESH_SECONDS, (1.0 if self._unread else SHARE) * self._cost):
                 found = self._look(now)
                 if found != self._items:
                     self._version += 1
@@ -175,24 +184,39 @@ class Library:
         return self.items().get(key)
 
     def _look(self, now: float) -> dict[str, Item]:
+        files = dict(itertools.islice(_files(str(self.folder)), MOST_FILES))
+        known = {path: self._known[path] for path in files if path in self._known}
+        new = [path for path, signature in files.items() if not _is_still(known.get(path), signature, now)]
+        new.sort(key=lambda path: -_modified(files[path]))
+        unread, until = set[str](), self._clock() + READ_SECONDS
+        for place, path in enumerate(new):
+            if place >= READ_AT_LEAST and self._clock() > until:
+                unread.update(new[place:])
+                break
+            known[path] = (files[path], now, self._read(Path(path), files[path]))
+        self._known, self._unread = known, len(unread)
         found: dict[str, Item] = {}
-        known: dict[str, tuple[Signature, float, Item | None]] = {}
-        for path, signature in itertools.islice(_files(str(self.folder)), MOST_FILES):
-            before = self._known.get(path)
-            if before is not None and before[0] == signature and not _grows_old(before[2], now - before[1]):
-                known[path] = before
-            else:
-                known[path] = (signature, now, self._read(Path(path), signature))
-            item = known[path][2]
+        for path, signature in files.items():
+            item = known[path][2] if path in known else self._unread_item(Path(path), signature)
             if item is not None:
                 found[item.key] = item
-        self._known = known
         return found
 
-    def _read(self, path: Path, signature: Signature) -> Item | None:
+    def _place(self, path: Path) -> tuple[str, str]:
+        """Key of a file, and its place in the folder."""
         shown = path.relative_to(self.folder).as_posix()
-        key = hashlib.blake2b(os.fsencode(shown), digest_size=9).hexdigest()
-        modified = max(signature[1], signature[3] if len(signature) > 3 else 0) / 1e9
+        return hashlib.blake2b(os.fsencode(shown), digest_size=9).hexdigest(), shown
+
+    def _unread_item(self, path: Path, signature: Signature) -> Item | None:
+        """A file that is likely a record; whether another is a report cannot be told from outside."""
+        if not path.name.lower().endswith(RECORD_SUFFIX):
+            return None
+        key, shown = self._place(path)
+        return Item(key, "run", path, shown, signature, _modified(signature), is_read=False)
+
+    def _read(self, path: Path, signature: Signature) -> Item | None:
+        key, shown = self._place(path)
+        modified = _modified(signature)
 
         def item(kind: Kind, run: RunInfo | None, sentence: str) -> Item:
             return Item(key, kind, path, shown, signature, modified, run, sentence)
@@ -207,6 +231,15 @@ class Library:
                 return item("run", record.info(), "")
         except (RecordError, ValueError, TypeError, KeyError) as error:
             return item("run", None, str(error))
+
+
+def _modified(signature: Signature) -> float:
+    return max(signature[1], signature[3] if len(signature) > 3 else 0) / 1e9
+
+
+def _is_still(before: tuple[Signature, float, Item | None] | None, signature: Signature, now: float) -> bool:
+    """Whether what is known of a file still holds."""
+    return before is not None and before[0] == signature and not _grows_old(before[2], now - before[1])
 
 
 def _grows_old(item: Item | None, seconds: float) -> bool:
@@ -229,6 +262,8 @@ def told(item: Item) -> dict[str, Any]:
         "modified": item.modified,
         "sentence": translated(item.sentence),
     }
+    if not item.is_read:
+        plain["status"] = UNREAD
     if item.run is not None:
         run = item.run
         plain |= {

@@ -7,11 +7,13 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const MOST_CHOSEN = 12;
 const MOST_POINTS = 2400;
 const MOST_BANDS = 6;
+const ROWS = 100;
+const UNREAD = "not read yet";
 const $ = (id) => document.getElementById(id);
 const phrases = JSON.parse($("words").textContent);
 // What the page says, in the language of its reader; the holes "{0}" are filled with what follows.
 const say = (text, ...values) => (phrases[text] ?? text).replace(/\{(\d+)\}/g, (_, hole) => values[hole]);
-const state = { items: [], chosen: [], runs: new Map(), source: null, charts: new Map(), layers: "", log: false, drawing: 0, picked: false };
+const state = { items: [], chosen: [], runs: new Map(), source: null, charts: new Map(), layers: "", log: false, drawing: 0, picked: false, most: { runs: ROWS, reports: ROWS } };
 
 function element(tag, text, className) {
   const made = document.createElement(tag);
@@ -40,8 +42,32 @@ function showLists() {
   const reports = state.items.filter((item) => item.kind === "report").sort((a, b) => b.modified - a.modified);
   $("runs-title").textContent = say("Runs ({0})", runs.length);
   $("reports-title").textContent = say("Reports ({0})", reports.length);
-  fill($("runs"), runs.filter(fits).map(runRow), runs.length ? "" : say("No run has been recorded here."));
-  fill($("reports"), reports.filter(fits).map(reportRow), reports.length ? "" : say("No report has been saved here."));
+  fill($("runs"), rows("runs", runs.filter(fits), runRow), runs.length ? "" : say("No run has been recorded here."));
+  fill($("reports"), rows("reports", reports.filter(fits), reportRow), reports.length ? "" : say("No report has been saved here."));
+}
+
+// A page of rows, what is on the screen among them; more are laid out when asked for.
+function rows(kind, items, row) {
+  const shown = items.slice(0, state.most[kind]);
+  const rest = items.slice(state.most[kind]);
+  const made = [...shown, ...rest.filter((item) => state.chosen.includes(item.key))].map(row);
+  if (rest.length) made.push(moreRow(kind, rest.length));
+  return made;
+}
+
+const moreRows = new Map();
+
+function moreRow(kind, left) {
+  if (!moreRows.has(kind)) {
+    const button = element("button");
+    button.type = "button";
+    button.addEventListener("click", () => { state.most[kind] += ROWS; showLists(); });
+    const made = element("li", undefined, "more");
+    made.append(button);
+    moreRows.set(kind, made);
+  }
+  put(moreRows.get(kind).firstChild, say("Show more ({0} left)", left));
+  return moreRows.get(kind);
 }
 
 // Rows stay the same elements while they are told anew, so that a click is never lost between two of them.
@@ -74,10 +100,10 @@ function runRow(item) {
   parts.box.disabled = item.status === undefined;
   parts.swatch.style.background = parts.box.checked ? colourOf(item.key) : "transparent";
   put(parts.name, item.name || item.file);
-  put(parts.status, say(item.status || "unreadable"), `status ${item.status || "crashed"}`);
+  put(parts.status, item.status === "running" ? say("still running") : say(item.status || "unreadable"), `status ${item.status === UNREAD ? "unread" : item.status || "crashed"}`);
   const when = ago(item.modified);
   const about = item.last_step < 0 ? say("no step yet, {0}", when) : say("step {0}, {1}", item.last_step, when);
-  put(parts.about, item.status ? about : item.sentence);
+  put(parts.about, item.status === UNREAD ? when : item.status ? about : item.sentence);
   return parts.row;
 }
 
@@ -125,7 +151,7 @@ function listen() {
     const { anew, items, gone } = JSON.parse(event.data);
     const left = new Set([...gone, ...items.map((item) => item.key)]);
     state.items = (anew ? [] : state.items.filter((item) => !left.has(item.key))).concat(items);
-    const runs = state.items.filter((item) => item.kind === "run" && item.status);
+    const runs = state.items.filter((item) => item.kind === "run" && item.status && item.status !== UNREAD);
     if (!state.picked && !state.chosen.length && runs.length) {
       const newest = runs.sort((a, b) => (b.status === "running") - (a.status === "running") || b.created - a.created)[0];
       state.chosen = [newest.key];
@@ -232,8 +258,9 @@ function wantedCharts() {
 
 function titleOf(title) {
   if (title !== "layers") return words(title);
-  const of = state.chosen.length > 1 ? say(" of {0}", nameOf(state.chosen[0])) : "";
-  return say("{0} per layer{1}, first layer blue, last layer red", words(state.layers), of);
+  const name = words(state.layers);
+  if (state.chosen.length < 2) return say("{0} per layer, first layer blue, last layer red", name);
+  return say("{0} per layer of {1}, first layer blue, last layer red", name, nameOf(state.chosen[0]));
 }
 
 function draw() {
@@ -304,7 +331,7 @@ function newChart(title, lines, data, banded, shape, figure) {
     cursor: { drag: { x: true, y: false }, focus: { prox: title === "layers" ? 30 : -1 } },
     focus: { alpha: 0.2 },
     hooks: title === "layers" ? { setSeries: [(all, at) => { if (at) nearest.textContent = all.series[at].label; }] } : {},
-    series: [{ label: "step", value: (all, step) => String(step ?? all.data[0][all.data[0].length - 1] ?? "") }, ...lines.flatMap((line) => [{
+    series: [{ label: say("step"), value: (all, step) => String(step ?? all.data[0][all.data[0].length - 1] ?? "") }, ...lines.flatMap((line) => [{
       label: line.label, stroke: line.colour, width: 1.5, dash: line.dashed ? [6, 4] : undefined, points: { show: line.curve.steps.length < 3 },
       value: (all, value, series, at) => { const shown = at === null || at === undefined ? lastOf(all.data[series]) : value; return shown === undefined ? "" : number(shown); },
     }, ...(banded ? ["highest", "lowest"].map((end) => ({ label: `${line.label}, ${end}`, class: "end", width: 0, stroke: "transparent", points: { show: false } })) : [])])],
@@ -327,9 +354,9 @@ function showNotices() {
     const run = state.runs.get(key);
     if (!run) continue;
     const who = state.chosen.length > 1 ? `${nameOf(key)}: ` : "";
-    if (run.problem) rows.push(noticeRow("severe", `${who}${say("the record cannot be read")}`, run.problem));
-    if (run.status === "crashed") rows.push(noticeRow("severe", `${who}${say("the run ended before its time")}`, run.error));
-    for (const [step, code, name, severity, sentence] of [...run.notices].reverse()) rows.push(noticeRow(severity, `${who}${say("step {0}: {1} {2}", step, code, name)}`, sentence));
+    if (run.problem) rows.push(noticeRow("severe", who + say("the record cannot be read"), run.problem));
+    if (run.status === "crashed") rows.push(noticeRow("severe", who + say("the run ended before its time"), run.error));
+    for (const [step, code, name, severity, sentence] of [...run.notices].reverse()) rows.push(noticeRow(severity, who + say("step {0}: {1} {2}", step, code, name), sentence));
   }
   $("found").hidden = !rows.length;
   $("notices").replaceChildren(...rows);
@@ -350,7 +377,7 @@ function showSettings() {
   $("compare").hidden = !names.length;
   $("differing").hidden = !several;
   const head = element("tr");
-  const corner = element("th", "setting");
+  const corner = element("th", say("setting"));
   corner.scope = "col";
   head.append(corner, ...shown.map((key) => { const cell = element("th", nameOf(key)); cell.scope = "col"; cell.style.color = several ? colourOf(key) : ""; return cell; }));
   const body = rows.map((name) => {
