@@ -236,7 +236,8 @@ def test_treat_shows_each_step_and_both_curves(
     monkeypatch.setattr(unstuck, "treat", treat, raising=False)
     assert main(["treat", "train.py"]) == 1
     out = capfd.readouterr().out
-    assert out.startswith("✓ Cured in one step.\n\nStep by step\n\n  1  OPT001 learning-rate-too-high")
+    assert out.startswith("✓ Cured in one step.\n\nStep by step\n\n  Round 1, as given\n  ├─○ OPT002 ")
+    assert "\n  └─● OPT001 learning-rate-too-high " in out and "\n      Round 2, with what was kept so far\n" in out
     assert "2.3 → nan" in out and "2.3 → 0.04" in out and "  unstuck treat train.py\n" in out
     page = tmp_path / "cure.html"
     assert main(["treat", "train.py", "--json", "--budget", "9", "--html", str(page)]) == 1

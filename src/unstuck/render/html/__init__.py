@@ -17,7 +17,7 @@ from unstuck.languages import translated
 from unstuck.render.cure import CureRecord
 from unstuck.render.figures import number
 from unstuck.render.html import guide, view
-from unstuck.render.html.cure import cure_picture, step_of
+from unstuck.render.html.cure import cards_of, cure_picture, steps_of
 from unstuck.render.html.language import in_language, words_of
 from unstuck.render.lines import clean, named
 from unstuck.render.pictures.language import in_language as pictures_in_language
@@ -178,9 +178,10 @@ def cure_to_html(cure: CureRecord) -> str:
         The page.
     """
     before_and_after = cure_picture(cure)
-    steps = [step_of(report) for report in cure.steps]
+    steps = steps_of(cure)
     drawn = [] if before_and_after is None else [before_and_after]
     values = _values(cure.steps[0]) if cure.steps else {}
+    values["cards"] = cards_of(cure, values.get("cards", ()))
     every = [*drawn, *values.get("seen", ()), *values.get("tried", ()), *values.get("rest", ())]
     template = "cure.html"
     return _page(
