@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from tests.render import samples
 from tests.render.strategies import reports
 from unstuck.render.html import embedded, guide, policy, to_html
-from unstuck.report import Branch, Change, Outcome, Report
+from unstuck.render.html.view import cards
+from unstuck.report import Branch, Change, Outcome, Report, Unchecked
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'`${7*7}{{7*7}}<!--"
 HEADINGS = ["The way through the guide", "The cause", "Also found", "Ruled out", "Not checked, and why"]
@@ -192,3 +193,37 @@ def test_save_writes_html(tmp_path: Path) -> None:
     samples.sick().save(tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == to_html(samples.sick())
     assert (tmp_path / "report.html").stat().st_size < 1_500_000
+
+
+def first_screen(report: Report) -> list[tuple[str, str, str]]:
+    return [(card.question, str(card.answer), str(card.more)) for card in cards(report)]
+
+
+def test_the_first_screen_of_an_error_says_what_to_mend() -> None:
+    error = "The forward stage must run; got RuntimeError: (32x8 and 9x16). Make `Linear(9, 16)` take 8. "
+    report = dataclasses.replace(samples.cut_short(), findings=(), error=error, complete=False)
+    (wrong, sure, change) = first_screen(report)
+    assert wrong[1] == "It stops with an error" and sure[0] == "How sure?"
+    assert change == ("What to change?", "Make <code>Linear(9, 16)</code> take 8.", "")
+    assert "it could not be answered to the end" in to_html(dataclasses.replace(report, questions=()))
+    assert len(first_screen(dataclasses.replace(report, error="It broke."))) == 2
+
+
+def test_every_first_screen_without_a_cause_says_what_next() -> None:
+    cut = dataclasses.replace(samples.cut_short(), findings=(), error="")
+    assert first_screen(cut)[-1][:2] == ("What next?", "Run it again, and let it end.")
+    assert first_screen(samples.healthy())[-1][:2] == ("What next?", "Keep it as it is")
+    open_ = dataclasses.replace(samples.healthy(), branch_taken=Branch.UNDECIDED, unchecked=())
+    assert first_screen(open_)[-1][1].startswith("See what was tried")
+    late = (Unchecked("OPT001 learning-rate-too-high", "the time budget was used up before it was tried"),)
+    assert first_screen(dataclasses.replace(open_, unchecked=late))[-1][1].startswith("Give it more time")
+
+
+def test_a_long_remedy_is_answered_by_its_first_sentence() -> None:
+    finding = dataclasses.replace(
+        samples.sick().findings[0], remedy="Lower the rate to 0.1. Or call `warm_up()` first.", trial=None
+    )
+    *_, change = first_screen(dataclasses.replace(samples.sick(), findings=(finding,)))
+    assert change[1:] == ("Lower the rate to 0.1.", "Or call <code>warm_up()</code> first.")
+    foreign = dataclasses.replace(finding, remedy="Use `<img src=x>`.")
+    assert "<img" not in first_screen(dataclasses.replace(samples.sick(), findings=(foreign,)))[-1][1]

@@ -19,6 +19,7 @@ from unstuck.render.pictures import Picture, pictures
 from unstuck.report import Branch, Finding, Outcome, Report, Status, Trial
 
 CODE: Final = re.compile(r"`([^`]+)`")
+SENTENCE: Final = re.compile(r".+?(?:\.(?=\s|$)|。|$)", re.DOTALL)
 
 ALWAYS: Final = ("curves", "standing")
 TRIAL: Final = ("trial", "seeds", "confusion", "confusion-cured", "trials")
@@ -160,14 +161,11 @@ def cards(report: Report) -> tuple[Card, ...]:
         report: The report.
 
     Returns:
-        Three answers; two for a healthy set-up.
+        Three answers; two where an error says nothing of what to do.
     """
     cause = report.cause
     if cause is None:
-        if report.branch_taken is Branch.HEALTHY and report.complete:
-            return Card("What is wrong?", "Nothing that was looked for", ""), _how_sure(report)
-        end = "The examination did not come to a cause." if report.complete else "The examination was cut short."
-        return Card("What is wrong?", "No cause is proven", end), _how_sure(report)
+        return _without_cause(report)
     question = "What is wrong?" if cause.status is Status.CONFIRMED else "What may be wrong?"
     wrong = Card(question, clean(cause.rule.title, 200), clean(cause.verdict.sentence, 240))
     changes = cause.trial.changes if cause.trial is not None else ()
@@ -177,7 +175,41 @@ def cards(report: Report) -> tuple[Card, ...]:
     rest = translated(f" and {len(changes) - 2} more") if len(changes) > 2 else ""
     more = Markup('<span translate="no">{}</span>').format(f"{lines}{rest}") if lines else ""
     what = "What to change?" if cause.status is Status.CONFIRMED else "What to try?"
-    return wrong, _how_sure(report), Card(what, clean(cause.remedy, 240) or "No remedy is known.", more)
+    first, *rest = sentences(clean(cause.remedy, 400)) or ("",)
+    return wrong, _how_sure(report), Card(what, coded(first) or "No remedy is known.", more or coded(" ".join(rest)))
+
+
+def _without_cause(report: Report) -> tuple[Card, ...]:
+    """The first screen where there is no cause and no suspicion."""
+    if report.error:
+        said = sentences(clean(report.error, 400))
+        wrong = Card("What is wrong?", "It stops with an error", "Nothing can be judged before that is mended.")
+        sure = Card("How sure?", "The error arose while it was run", _how_sure(report).more)
+        return (wrong, sure, Card("What to change?", coded(said[-1]), "")) if len(said) > 1 else (wrong, sure)
+    if not report.complete:
+        wrong = Card("What is wrong?", "No cause is proven", "The examination was cut short.")
+        return wrong, _how_sure(report), Card("What next?", "Run it again, and let it end.", "")
+    if report.branch_taken is Branch.HEALTHY:
+        return (
+            Card("What is wrong?", "Nothing that was looked for", ""),
+            _how_sure(report),
+            Card("What next?", "Keep it as it is", "What was not checked, and why, is at the end of the page."),
+        )
+    wrong = Card("What is wrong?", "No cause is proven", "The examination did not come to a cause.")
+    late = any("time budget" in one.reason for one in report.unchecked)
+    longer = "Give it more time: some diagnoses were not reached."
+    other = "See what was tried, and what was not checked and why."
+    return wrong, _how_sure(report), Card("What next?", longer if late else other, "")
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, each with its stop."""
+    return [found.strip() for found in SENTENCE.findall(text) if found.strip()]
+
+
+def coded(text: str) -> Markup:
+    """Text with what stands between backticks as code."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(translated(text)))))  # noqa: S704
 
 
 def freely(cause: Finding) -> Markup:
