@@ -335,7 +335,9 @@ class Diagnosing:
         if not self._time.is_spent:
             present, _ = ranked(list(self._draft.findings.values()), self.rules)
             laboratory = None if self._opened is None else self._opened.laboratory
-            exhibit(self.examination, laboratory, present, {rule.code: rule for rule in self.rules}, self.cures)
+            rules = {rule.code: rule for rule in self.rules}
+            has_much_time = self._time.left >= self._time.elapsed
+            exhibit(self.examination, laboratory, present, rules, self.cures, has_much_time)
 
 
 def _words(name: str) -> str:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from unstuck.errors import UnstuckError
 from unstuck.examine import Examination
 from unstuck.laboratory import Laboratory
+from unstuck.measure.batch_timing import BatchTiming
+from unstuck.measure.comparison import LARGE
 from unstuck.measure.confusion import Confusions, confusion
 from unstuck.measure.curvature.landscape import Landscape
 from unstuck.measure.exhibits import Strangers, Suspects
 from unstuck.measure.label_noise import LabelNoise
+from unstuck.measure.noise_floor import NoiseFloor
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
+from unstuck.measure.scores import FinalScores
 from unstuck.measure.shift.drift import InputDrift
 from unstuck.measure.task import Task
 from unstuck.report import Finding, Outcome
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Data, Setup
 from unstuck.trials import Tried
+
+OF_THE_BATCH_SIZE: Final = ("OPT012", "OPT013")
 
 
 def exhibit(
@@ -27,8 +34,11 @@ def exhibit(
     present: tuple[Finding, ...],
     rules: Mapping[str, Rule],
     cures: Mapping[str, Tried],
+    has_much_time: bool = False,
 ) -> None:
     """Measure what shows the first finding, and samples that were named, where they can be shown.
+
+    Where nothing is the matter and much of the error is left, how much of it other learners could lose.
 
     Args:
         examination: Takes the measurements and keeps them for the report.
@@ -36,6 +46,7 @@ def exhibit(
         present: The findings, the cause first.
         rules: By code.
         cures: The trials by code of their rule.
+        has_much_time: Whether at least as much time is left as was taken.
     """
     taken = examination.taken()
     drift, noise = taken.get(InputDrift), taken.get(LabelNoise)
@@ -43,6 +54,10 @@ def exhibit(
         examination.get(Strangers)
     if isinstance(noise, LabelNoise) and noise.answers:
         examination.get(Suspects)
+    if not present and has_much_time and _leaves_much(taken.get(FinalScores)):
+        examination.get(NoiseFloor)
+    if present and present[0].rule.code in OF_THE_BATCH_SIZE:
+        examination.get(BatchTiming)
     if not present or laboratory is None:
         return
     if present[0].rule.code.startswith("OPT"):
@@ -53,6 +68,12 @@ def exhibit(
             examination.put(_confusions(examination, laboratory, rules[cause], cures.get(cause)))
         except (NotMeasurable, UnstuckError) as reason:
             examination.put(Unmeasured(str(reason)), Confusions)
+
+
+def _leaves_much(scores: object) -> bool:
+    """Whether the error on held-out samples is as large a share of the best constant's as counts elsewhere."""
+    held_out = scores.scores.held_out if isinstance(scores, FinalScores) else None
+    return held_out is not None and held_out.error >= LARGE.value
 
 
 def _confusions(examination: Examination, laboratory: Laboratory, rule: Rule, tried: Tried | None) -> Confusions:

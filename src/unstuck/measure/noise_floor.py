@@ -36,6 +36,7 @@ class NoiseFloor:
             the lower end of the interval of `value`: nothing bounds their noise from below.
         high: Upper end of the 95 % interval of `value`: no model need be worse.
         learner: Which learner reaches it.
+        constant: The error of always giving the most frequent answer, or the mean: what counts as 1 elsewhere.
     """
 
     cost: ClassVar[float] = 1.0
@@ -44,6 +45,7 @@ class NoiseFloor:
     low: float
     high: float
     learner: str
+    constant: float = 1.0
 
     @classmethod
     def measure(cls, prepared: Prepared, task: Task) -> NoiseFloor:
@@ -79,7 +81,9 @@ class NoiseFloor:
             return cls(value, max(0.0, interval.low), interval.high, learner)
         high = wilson_interval(round(value * len(errors)), len(errors)).high
         labels = table.wanted.reshape(len(table.wanted), -1)[:, 0]
-        return cls(value, min(value, _nearest_neighbour_bound(table.train, labels)), high, learner)
+        low = min(value, _nearest_neighbour_bound(table.train, labels))
+        most = float(np.unique(labels, return_counts=True)[1].max()) / len(labels)
+        return cls(value, low, high, learner, max(1.0 - most, 1.0 / len(labels)))
 
 
 def _crossed(problem: Problem, table: Tables, fit: Any) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from unstuck.languages import marked
-from unstuck.render import plot
+from unstuck.render import floor, plot
 from unstuck.render.cause import diff, gained, measured, proof, shows_what_counts, title
 from unstuck.render.figures import duration
 from unstuck.render.gap import HEADING, gap_lines
@@ -209,6 +209,7 @@ def sections(report: Report, width: int, every_number: bool = False) -> list[tup
     every: Sequence[tuple[str, list[Line]]] = (
         ("The way through the guide", tree(report, width, INDENT)),
         (HEADING, gap_lines(report, width, INDENT)),
+        (floor.HEADING, floor.floor_lines(report, width, INDENT)),
         (_cause_heading(report), _cause(report, width)),
         ("What to change" if _is_proven(report) else "What to try", _change(report, width)),
         ("Also found", _others(report, width)),

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from unstuck.languages import translated
 from unstuck.render.cause import OUTCOME_WORDS, gained
 from unstuck.render.figures import against, amount, duration, number, share, spread
+from unstuck.render.floor import left_over
 from unstuck.render.lines import clean, named
 from unstuck.render.page import HOW_FREELY, UNPROVEN
 from unstuck.render.pictures import Picture, pictures
@@ -45,8 +46,8 @@ SHOWS: Final[Mapping[str, tuple[str, ...]]] = {
     "OPT008": ("units", "layer-zeros"),
     "OPT009": ("units", "layer-gradients"),
     "OPT010": ("depth-signal", "depth-gradient"),
-    "OPT012": ("batch-noise",),
-    "OPT013": ("batch-noise",),
+    "OPT012": ("batch-noise", "batch-time"),
+    "OPT013": ("batch-noise", "batch-time"),
     "OPT015": ("optimizers",),
     "OPT016": ("rates",),
     "OPT019": ("feature-scales",),
@@ -175,8 +176,8 @@ def cards(report: Report) -> tuple[Card, ...]:
     rest = translated(f" and {len(changes) - 2} more") if len(changes) > 2 else ""
     more = Markup('<span translate="no">{}</span>').format(f"{lines}{rest}") if lines else ""
     what = "What to change?" if cause.status is Status.CONFIRMED else "What to try?"
-    first, *rest = sentences(clean(cause.remedy, 400)) or ("",)
-    return wrong, _how_sure(report), Card(what, coded(first) or "No remedy is known.", more or coded(" ".join(rest)))
+    first, *others = sentences(clean(cause.remedy, 400)) or ("",)
+    return wrong, _how_sure(report), Card(what, coded(first) or "No remedy is known.", more or coded(" ".join(others)))
 
 
 def _without_cause(report: Report) -> tuple[Card, ...]:
@@ -191,7 +192,7 @@ def _without_cause(report: Report) -> tuple[Card, ...]:
         return wrong, _how_sure(report), Card("What next?", "Run it again, and let it end.", "")
     if report.branch_taken is Branch.HEALTHY:
         return (
-            Card("What is wrong?", "Nothing that was looked for", ""),
+            Card("What is wrong?", "Nothing that was looked for", " ".join(left_over(report))),
             _how_sure(report),
             Card("What next?", "Keep it as it is", "What was not checked, and why, is at the end of the page."),
         )

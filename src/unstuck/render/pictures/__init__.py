@@ -51,6 +51,7 @@ PICTURES: Final[Mapping[str, Callable[[Report], Picture | None]]] = {
     "surface": landscape.plane,
     "surface-lines": landscape.directions,
     "batch-noise": steps.batch_noise,
+    "batch-time": steps.batch_time,
     "layer-gradients": layers.gradients,
     "layer-updates": layers.updates,
     "layer-zeros": layers.zeros,

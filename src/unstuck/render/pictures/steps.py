@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from unstuck.render.figures import duration
 from unstuck.render.figures import number as written
 from unstuck.render.pictures.picture import (
     NEUTRAL,
@@ -188,3 +189,51 @@ def batch_noise(report: Report) -> Picture | None:
         ("when", "scale", "low", "high"),
         tuple(table),
     )
+
+
+def batch_time(report: Report) -> Picture | None:
+    """The time of an update and of an epoch against the batch size, on the device of the set-up.
+
+    Args:
+        report: Its chart holds the times.
+
+    Returns:
+        The picture; None where fewer than two sizes were timed.
+    """
+    found = within(report.chart, "BatchTiming")
+    rows: list[Row] = []
+    table: list[tuple[str | float, ...]] = []
+    for each in records(within(found, "times")):
+        size, update, epoch = (number(within(each, key)) for key in ("batch_size", "update_seconds", "epoch_seconds"))
+        if not (size > 0 and update > 0):
+            continue
+        table.append((size, update, epoch))
+        rows.append({"at": size, "what": "one update", "value": update})
+        if math.isfinite(epoch) and epoch > 0:
+            rows.append({"at": size, "what": "one epoch", "value": epoch})
+    if len(table) < 2:
+        return None
+    spec = single(
+        {"type": "line", "point": {"filled": True, "size": 60}, "strokeWidth": 2},
+        data={"values": rows},
+        encoding={
+            "x": {
+                "field": "at",
+                "type": "quantitative",
+                "title": "batch size",
+                "scale": {"type": "log"},
+                "axis": {"format": "~g", "values": [size for size, *_ in table]},
+            },
+            "y": vertical([row["value"] for row in rows], "seconds"),
+            "color": legend("what", ("one update", SICK), ("one epoch", WELL)),
+            "tooltip": [shown("what", "time of", "nominal"), shown("at", "batch size"), shown("value", "seconds")],
+        },
+    )
+    (small, first, _), (large, last, _) = table[0], table[-1]
+    device = word(within(found, "device") or "the device")
+    caption = (
+        f"On {device} an update on {written(float(small))} samples takes {duration(float(first))}, "
+        f"one on {written(float(large))} {duration(float(last))}."
+    )
+    names = ("samples", "update", "epoch")
+    return Picture("batch-time", "Time against the batch size", caption, spec, names, tuple(table))
