@@ -62,7 +62,7 @@ def test_the_time_of_a_batch_is_a_picture() -> None:
     ]
     report = dataclasses.replace(samples.sick(), chart={"BatchTiming": {"device": "cpu", "times": times}})
     drawn = pictures(report)["batch-time"]
-    assert drawn.caption == "On cpu an update on 8 samples takes 0.001 s, one on 128 0.004 s."
+    assert drawn.caption == "On cpu an update takes 0.001 s at batch size 8, 0.004 s at 128."
     assert drawn.rows[1] == (32, 0.002, 62.5 / 1000) and len(drawn.spec["data"]["values"]) == 6
     one = {"BatchTiming": {"device": "cpu", "times": times[:1]}}
     assert "batch-time" not in pictures(dataclasses.replace(samples.sick(), chart=one))

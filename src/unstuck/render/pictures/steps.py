@@ -232,8 +232,8 @@ def batch_time(report: Report) -> Picture | None:
     (small, first, _), (large, last, _) = table[0], table[-1]
     device = word(within(found, "device") or "the device")
     caption = (
-        f"On {device} an update on {written(float(small))} samples takes {duration(float(first))}, "
-        f"one on {written(float(large))} {duration(float(last))}."
+        f"On {device} an update takes {duration(float(first))} at batch size {written(float(small))}, "
+        f"{duration(float(last))} at {written(float(large))}."
     )
     names = ("samples", "update", "epoch")
     return Picture("batch-time", "Time against the batch size", caption, spec, names, tuple(table))
