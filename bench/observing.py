@@ -1,32 +1,60 @@
 """What `unstuck run` costs a script while it observes: `python -m bench.observing`.
 
-The same training loops run with and without an observer, in turns within each round, on one thread; their processor
-time is taken, so that other work on the machine does not count. Medians over the rounds. What the first steps cost,
-which are looked at closely, is a column of its own: it is paid once a script; the last column is the share of a script
-that trains for a minute.
+One network is trained with the observer's hooks and without, in turns of a few steps in an order drawn anew, so that
+neither other work on the machine nor where the weights lie in memory counts for one of them; `again` is the plain loop
+a second time: what chance makes. What the first steps cost, which are looked at closely, is paid once a script and
+measured by itself; the last column is the share of a script that trains for a minute. Processor time decides, wall time
+is beside in brackets; one thread.
 """
 
 import argparse
 import os
-import statistics
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: one thread a process
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
+from torch.nn.modules import module as hooked
+from torch.optim import optimizer as stepped
 from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from unstuck.capture.observer import Observer
 
 FIRST = 8
 """Steps at the start that are timed apart."""
 
+TURN = 4
+"""Steps of a turn: one epoch."""
+
 MOST = 0.03
 """Share of the script's time that observing may take."""
+
+HOOKS: tuple[dict[int, Any], ...] = (
+    hooked._global_forward_pre_hooks,
+    hooked._global_forward_hooks,
+    hooked._global_forward_hooks_always_called,
+    hooked._global_forward_hooks_with_kwargs,
+    stepped._global_optimizer_pre_hooks,
+    stepped._global_optimizer_post_hooks,
+)
+WRAPPED: tuple[tuple[Any, str], ...] = (
+    (torch.autograd, "backward"),
+    (DataLoader, "__iter__"),
+    (_BaseDataLoaderIter, "__next__"),
+)
+PLAIN = [getattr(owner, name) for owner, name in WRAPPED]
+
+Seconds = tuple[float, float]
+"""Of the processor, and by the wall."""
 
 
 def perceptron() -> tuple[nn.Module, torch.Tensor]:
@@ -53,47 +81,109 @@ def attention() -> tuple[nn.Module, torch.Tensor]:
     return model, torch.randn(16, 32, 64)
 
 
-def train(make: Callable[[], tuple[nn.Module, torch.Tensor]], steps: int) -> tuple[float, float]:
-    """Processor seconds of the first steps of a plain loop, and of the others."""
-    torch.manual_seed(0)
-    model, inputs = make()
-    data = TensorDataset(inputs.repeat(4, *[1] * (inputs.dim() - 1)), torch.randint(10, (4 * len(inputs),)))
-    loader = DataLoader(data, batch_size=len(inputs), shuffle=True)
-    optimizer, criterion = torch.optim.Adam(model.parameters()), nn.CrossEntropyLoss()
-    start, middle, done = time.process_time(), 0.0, 0
-    while done < steps:
-        for batch, targets in loader:
-            optimizer.zero_grad()
-            criterion(model(batch), targets).backward()
-            optimizer.step()
-            done += 1
-            middle = time.process_time() if done == FIRST else middle
-    return middle - start, time.process_time() - middle
+class Script:
+    """A plain loop, as a script has it."""
+
+    def __init__(self, make: Callable[[], tuple[nn.Module, torch.Tensor]]) -> None:
+        torch.manual_seed(0)
+        self.model, inputs = make()
+        data = TensorDataset(inputs.repeat(TURN, *[1] * (inputs.dim() - 1)), torch.randint(10, (TURN * len(inputs),)))
+        self.loader = DataLoader(data, batch_size=len(inputs), shuffle=True)
+        self.optimizer, self.criterion = torch.optim.Adam(self.model.parameters()), nn.CrossEntropyLoss()
+
+    def epochs(self, count: int) -> Seconds:
+        """Train for some epochs of `TURN` steps; what it took."""
+        processor, wall = time.thread_time(), time.perf_counter()
+        for _ in range(count):
+            for batch, targets in self.loader:
+                self.optimizer.zero_grad()
+                self.criterion(self.model(batch), targets).backward()
+                self.optimizer.step()
+        return time.thread_time() - processor, time.perf_counter() - wall
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Take everything away that an observer has put in place, and put it back."""
+    held = [dict(each) for each in HOOKS]
+    made = [getattr(owner, name) for owner, name in WRAPPED]
+    for each in HOOKS:
+        each.clear()
+    for (owner, name), plain in zip(WRAPPED, PLAIN, strict=True):
+        setattr(owner, name, plain)
+    try:
+        yield
+    finally:
+        for each, content in zip(HOOKS, held, strict=True):
+            each.update(content)
+        for (owner, name), wrapper in zip(WRAPPED, made, strict=True):
+            setattr(owner, name, wrapper)
+
+
+def first_steps(make: Callable[[], tuple[nn.Module, torch.Tensor]], rounds: int) -> Seconds:
+    """Seconds that the first steps take longer under observation; medians."""
+    more = []
+    for _ in range(rounds):
+        plain = Script(make).epochs(FIRST // TURN)
+        script = Script(make)
+        with Observer().watching():
+            watched = script.epochs(FIRST // TURN)
+        more.append((watched[0] - plain[0], watched[1] - plain[1]))
+    processor, wall = np.median(more, axis=0)
+    return float(processor), float(wall)
+
+
+def later_steps(make: Callable[[], tuple[nn.Module, torch.Tensor]], steps: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Seconds a step of each loop, turn by turn: `[turns, 2]`, processor and wall."""
+    draws = random.Random(0)
+    script, found = Script(make), dict[str, list[Seconds]](plain=[], again=[], observed=[])
+    with Observer().watching():
+        script.epochs(FIRST // TURN)
+        while len(found["plain"]) * TURN < steps:
+            names = [*found]
+            draws.shuffle(names)
+            for name in names:
+                if name == "observed":
+                    found[name].append(script.epochs(1))
+                else:
+                    with aside():
+                        found[name].append(script.epochs(1))
+    return {name: np.asarray(rows) / TURN for name, rows in found.items()}
+
+
+def share(own: np.ndarray[Any, Any], plain: np.ndarray[Any, Any]) -> tuple[float, float, float]:
+    """Mean of paired differences over the usual step, and half of its 95 % interval; `[turns]`."""
+    usual = np.median(plain)
+    differences = np.clip((own - plain) / usual, -0.5, 0.5)  # what is further off is the machine
+    mean = float(differences.mean())
+    return mean, 1.96 * float(differences.std(ddof=1)) / len(differences) ** 0.5, float(usual)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=300, help="of each loop, after the first (default: 300)")
+    parser.add_argument("--rounds", type=int, default=5, help="trainings whose first steps are timed (default: 5)")
+    parser.add_argument("--only", default="", help="networks whose names contain this")
     options = parser.parse_args()
-    table = Table("network", "plain, ms a step", "observed", "share", "first steps, s more", "share of a minute")
+    torch.set_num_threads(1)
+    table = Table("network", "plain, ms a step", "observed", "again", "first steps, s more", "share of a minute")
     missed = 0
     for name, make in (("MLP", perceptron), ("CNN", convolutional), ("transformer", attention)):
-        train(make, FIRST + 1)
-        plain, observed = [], []
-        for _ in range(options.rounds):
-            plain.append(train(make, options.steps))
-            with Observer().watching():
-                observed.append(train(make, options.steps))
-        pairs = list(zip(plain, observed, strict=True))
-        share = statistics.median(after[1] / before[1] - 1 for before, after in pairs)
-        first = statistics.median(after[0] - before[0] for before, after in pairs)
-        rest = 1e3 / (options.steps - FIRST)
-        per_step = [rest * statistics.median(each[1] for each in runs) for runs in (plain, observed)]
-        whole = share + first / 60
-        table.add_row(name, *(f"{each:.2f}" for each in per_step), f"{share:+.1%}", f"{first:.2f}", f"{whole:+.1%}")
-        missed += whole > MOST
-    Console().print(table)
+        if options.only not in name:
+            continue
+        Script(make).epochs(FIRST // TURN)
+        first, loops = first_steps(make, options.rounds), later_steps(make, options.steps)
+        cells, whole = [], []
+        for loop in ("observed", "again"):
+            own = [share(loops[loop][:, clock], loops["plain"][:, clock]) for clock in (0, 1)]
+            cells.append(f"{own[0][0]:+.1%} ± {own[0][1]:.1%} [{own[1][0]:+.1%}]")
+            if loop == "observed":
+                whole = [mean + more / 60 for (mean, _, _), more in zip(own, first, strict=True)]
+        usual = [1e3 * float(np.median(loops["plain"][:, clock])) for clock in (0, 1)]
+        table.add_row(name, f"{usual[0]:.2f} [{usual[1]:.2f}]", *cells, f"{first[0]:.2f} [{first[1]:.2f}]",
+                      f"{whole[0]:+.1%} [{whole[1]:+.1%}]")  # fmt: skip
+        missed += whole[0] > MOST
+    Console(width=120).print(table)
     return int(missed > 0)
 
 

@@ -1,10 +1,13 @@
 """What watching costs, side by side with `wandb.watch` and naive hooks: `python -m bench.watching`.
 
-Every contender trains a copy of the same network on the same batches. They take turns, each a block of steps in a
-thread of its own, in an order drawn anew each round; what a contender costs is told from the differences to the plain
-loop within a round, so that other work on the machine falls on all alike. Processor time decides, wall time is beside.
+The loops take turns, each a block of steps on the same batches, in an order drawn anew each round; what a loop costs is
+told from the differences to the plain one within a round, so that other work on the machine falls on all alike. All of
+them train one and the same network: two networks that are alike differ by several percent by where their weights happen
+to lie in the caches, which is more than what is to be measured. `plain again` shows what is left of chance. Whatever
+watching does from its first step on counts, but for loading. Processor time decides, wall time is beside.
 `wandb` and `torchmortem` are needed for the comparison only: install them in an environment of its own; without them
-their rows are left out. The page is written to docs/watching.md.
+their rows are left out. They have networks of their own, since they cannot be switched off for a while. The page is
+written to docs/watching.md.
 """
 
 import argparse
@@ -18,7 +21,6 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -92,12 +94,38 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Tensor]]] = {
 class Contender:
     """A training loop, one step at a time."""
 
-    def __init__(self, make: Callable[[], nn.Module]) -> None:
+    def __init__(self, make: Callable[[], nn.Module], shared: "Contender | None" = None) -> None:
         torch.manual_seed(0)
-        self.model = make()
-        self.optimizer = torch.optim.Adam(self.model.parameters(), 1e-3)
+        self.model: nn.Module = make() if shared is None else shared.model
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.Adam(self.model.parameters(), 1e-3) if shared is None else shared.optimizer
+        )
         self.criterion = nn.CrossEntropyLoss()
         self.steps = 0
+
+    def wake(self) -> None:
+        """Take the turn."""
+
+    def rest(self) -> None:
+        """Give the turn to another loop, with the network as it was found."""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether another step must follow before the turn can be given away."""
+        return False
+
+    def block(self, batches: list[tuple[Tensor, Tensor]]) -> tuple[int, float, float]:
+        """Steps of one turn, and what they took: processor and wall seconds."""
+        self.wake()
+        before = self.steps
+        processor, wall = time.thread_time(), time.perf_counter()
+        for inputs, targets in batches:
+            self.step(inputs, targets)
+        while self.is_under_way:
+            self.step(*batches[0])
+        processor, wall = time.thread_time() - processor, time.perf_counter() - wall
+        self.rest()
+        return self.steps - before, processor, wall
 
     def step(self, batch: Tensor, targets: Tensor) -> None:
         self.optimizer.zero_grad()
@@ -113,20 +141,55 @@ class Contender:
 class Watched(Contender):
     """`unstuck.watch`, by its own cadence or at every step."""
 
-    def __init__(self, make: Callable[[], nn.Module], folder: Path, share: float) -> None:
-        super().__init__(make)
-        self.recording: Recording = watch(self.model, self.optimizer, folder=folder, share=share)
+    def __init__(
+        self, make: Callable[[], nn.Module], folder: Path, share: float, shared: Contender | None = None
+    ) -> None:
+        super().__init__(make, shared)
+        begun = time.thread_time()
+        self.recording: Recording = watch(
+            self.model, self.optimizer, loss=self.criterion, folder=folder, share=share
+        )  # fmt: skip
+        self.loading = time.thread_time() - begun
         self.recording.start()
+        self.rested = time.monotonic(), self.recording._clock()
+
+    def wake(self) -> None:
+        """Put the hooks in place again; the recording knows nothing of the pause."""
+        recording = self.recording
+        recording._handles[0].remove()
+        recording._handles[0] = self.optimizer.register_step_post_hook(recording._after_step)
+        if recording._cadence.every_step or not self.steps:
+            recording._open()
+        if recording._writer is not None:
+            recording._writer._flushed += time.monotonic() - self.rested[0]
+        recording._last += recording._clock() - self.rested[1]
+
+    def rest(self) -> None:
+        """Take them away."""
+        self.recording._handles[0].remove()
+        self.recording._close()
+        self.rested = time.monotonic(), self.recording._clock()
+
+    @property
+    def is_under_way(self) -> bool:
+        """A step that is to be looked at comes next."""
+        return self.recording._sampler.is_open and not self.recording._cadence.every_step
+
+    @property
+    def samples(self) -> int:
+        """Steps that were looked at."""
+        return self.recording._cadence.samples
 
     def close(self) -> None:
+        self.wake()
         self.recording.finish()
 
 
 class Naive(Contender):
     """Hooks that read mean, deviation and share of zeros of each output and gradient as they come."""
 
-    def __init__(self, make: Callable[[], nn.Module], every: int) -> None:
-        super().__init__(make)
+    def __init__(self, make: Callable[[], nn.Module], every: int, shared: Contender | None = None) -> None:
+        super().__init__(make, shared)
         self.every = every
         self.seen: list[float] = []
 
@@ -201,37 +264,15 @@ class Autopsied(Contender):
         self.autopsy._attached = False
 
 
-class Lane:
-    """A contender in a thread of its own, so that the processor time it takes, and measures itself, is its own."""
-
-    def __init__(self, begin: Callable[[], Contender]) -> None:
-        self.thread = ThreadPoolExecutor(1)
-        self.contender = self.thread.submit(begin).result()
-
-    def block(self, batches: list[tuple[Tensor, Tensor]]) -> tuple[float, float]:
-        """Processor and wall seconds of some steps."""
-        return self.thread.submit(self._run, batches).result()
-
-    def _run(self, batches: list[tuple[Tensor, Tensor]]) -> tuple[float, float]:
-        processor, wall = time.process_time(), time.perf_counter()
-        for inputs, targets in batches:
-            self.contender.step(inputs, targets)
-        return time.process_time() - processor, time.perf_counter() - wall
-
-    def close(self) -> None:
-        self.thread.submit(self.contender.close).result()
-        self.thread.shutdown()
-
-
-def rivals(make: Callable[[], nn.Module], folder: Path, cadence: int) -> dict[str, Callable[[], Contender]]:
+def rivals(make: Callable[[], nn.Module], folder: Path, cadence: int, shared: Contender) -> dict[str, Contender]:
     """Those that can be imported, at the cadence of the default and at every step."""
-    found: dict[str, Callable[[], Contender]] = {}
+    found: dict[str, Contender] = {}
     for every, words in ((cadence, AT_THAT_CADENCE), (1, "every step")):
-        found[f"naive hooks, {words}"] = partial(Naive, make, every)
+        found[f"naive hooks, {words}"] = Naive(make, every, shared)
         if find_spec("wandb") is not None:
-            found[f"wandb.watch offline, {words}"] = partial(Wandb, make, folder, every)
+            found[f"wandb.watch offline, {words}"] = Wandb(make, folder, every)
         if find_spec("torchmortem") is not None:
-            found[f"torchmortem, {words}"] = partial(Autopsied, make, every)
+            found[f"torchmortem, {words}"] = Autopsied(make, every)
     return found
 
 
@@ -260,49 +301,52 @@ def raced(
     torch.manual_seed(1)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        every: list[dict[str, Callable[[], Contender]]] = [{
-            PLAIN: partial(Contender, make),
-            "plain again": partial(Contender, make),
-            DEFAULT: partial(Watched, make, place, SHARE),
-            "unstuck.watch, every step": partial(Watched, make, place, 0.0),
-        }]  # fmt: skip
-        lanes = {name: Lane(begin) for name, begin in every[0].items()}
-        pilot = _batches(batch, 40)
-        step_seconds = lanes[PLAIN].block(pilot)[0] / len(pilot)
-        length = max(1, round(BLOCK / step_seconds))
-        begun = time.process_time()
-        while time.process_time() - begun < 0.1 * seconds:  # until the default has found its cadence
-            for lane in lanes.values():
-                lane.block(pilot[:length])
-        watched = lanes[DEFAULT].contender
-        assert isinstance(watched, Watched)
-        samples, steps = watched.recording._cadence.samples, watched.steps
-        ahead = round(steps / samples)
-        others = list(rivals(make, place, ahead).items()) if with_rivals else []
-        added = {name: Lane(begin) for name, begin in others}
-        for lane in added.values():
-            lane.block(pilot[:WARM_UP])
+        plain = Contender(make)
+        pilot = _batches(batch, WARM_UP)
+        plain.block(pilot)
+        count, processor, _ = plain.block(pilot)
+        length = max(1, round(BLOCK * count / processor))
+        watched = Watched(make, place, SHARE, plain)
+        loops: dict[str, Contender] = {
+            PLAIN: plain,
+            "plain again": Contender(make, plain),
+            DEFAULT: watched,
+            "unstuck.watch, every step": Watched(make, place, 0.0, plain),
+        }
+        for loop in loops.values():
+            loop.rest()
+        others: dict[str, Contender] = {}
         gc.collect()
         gc.freeze()
-        rounds: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in (*lanes, *added)}
-        begun = time.process_time()
+        rounds: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in loops}
+        begun = time.thread_time()
         turn = 0
-        while time.process_time() - begun < seconds:
+        while (spent := time.thread_time() - begun) < seconds:
+            if with_rivals and not others and spent > 0.3 * seconds:  # by now the default has found its cadence
+                others = rivals(make, place, max(1, watched.steps // watched.samples), plain)
+                rounds.update({name: [] for name in others})
+                for loop in others.values():
+                    loop.block(pilot)
             batches = _batches(batch, length)
-            names = [*lanes]
+            names = [*loops]
             if others:  # one of them in each round: they cost most, and their figures need less care
-                names.append(others[turn % len(others)][0])
+                names.append([*others][turn % len(others)])
             turn += 1
             draws.shuffle(names)
-            spent = {name: {**lanes, **added}[name].block(batches) for name in names}
+            took = {name: (loops | others)[name].block(batches) for name in names}
+            usual, processor, wall = took[PLAIN]
             for name in names:
-                rounds[name].append((*spent[name], *spent[PLAIN]))
+                steps, *own = took[name]
+                rounds[name].append((own[0] / steps, own[1] / steps, processor / usual, wall / usual))
         gc.unfreeze()
-        each = (watched.steps - steps) / max(1, watched.recording._cadence.samples - samples)
-        for lane in (*lanes.values(), *added.values()):
-            lane.close()
-    usual = statistics.median(row[2] for row in rounds[PLAIN]) / length
-    facts = {"steps": float(length * turn), "ms": 1e3 * usual, "each": each}
+        for loop in (*loops.values(), *others.values()):
+            loop.close()
+    usual_step = statistics.median(row[2] for row in rounds[PLAIN])
+    facts = {
+        "steps": float(watched.steps), "ms": 1e3 * usual_step, "samples": float(watched.samples),
+        "each": watched.steps / max(1, watched.samples), "loading": watched.loading,
+        "counted": watched.recording.overhead,
+    }  # fmt: skip
     return {name: _compared(rows) for name, rows in rounds.items() if name != PLAIN}, facts
 
 
@@ -312,7 +356,7 @@ def _batches(batch: Callable[[], Tensor], count: int) -> list[tuple[Tensor, Tens
 
 
 def _compared(rows: list[tuple[float, float, float, float]]) -> Raced:
-    table = np.asarray(rows)
+    table = np.asarray(rows)  # seconds a step
     shares = []
     for own, plain in ((table[:, 0], table[:, 2]), (table[:, 1], table[:, 3])):
         usual = np.median(plain)
@@ -416,9 +460,10 @@ def written(
         "",
         "Written by `python -m bench.watching --write`: do not edit. Processor time on one thread, torch "
         f"{torch.__version__}, with its 95 % interval, and in brackets the wall time; {os.cpu_count()} cores, load "
-        f"{load:.1f}. The contenders take turns, a block of steps each in an order drawn anew, so that other work on "
-        "the machine falls on all alike. Freed memory stays with the process. `plain again` is the plain loop a second "
-        "time: what chance makes.",
+        f"{load:.1f}. The loops take turns, a block of steps each in an order drawn anew, so that other work on the "
+        "machine falls on all alike, and all train the same network (`wandb` and `torchmortem` one of their own: their "
+        "figures are good to some percent). Freed memory stays with the process. `plain again` is the plain loop a "
+        "second time: what chance makes. All that the first samples cost is in it, but for what `watch` loads once.",
         "",
         f"| overhead over the plain loop | {' | '.join(names)} |",
         f"|---|{'---|' * len(names)}",
@@ -429,6 +474,8 @@ def written(
         f"| steps of each | {' | '.join(str(int(facts[name]['steps'])) for name in names)} |",
         f"| a plain step, ms | {' | '.join(format(facts[name]['ms'], '.1f') for name in names)} |",
         f"| the default looked at every so-many-th step | {' | '.join(format(facts[name]['each'], '.0f') for name in names)} |",  # noqa: E501
+        f"| what the default itself counted | {' | '.join(format(facts[name]['counted'], '.2%') for name in names)} |",
+        f"| loading, once, s | {' | '.join(format(facts[name]['loading'], '.2f') for name in names)} |",
         "",
         "Allowed: by default 1 % median and 3 % worst; at every step 8 % for CNN and transformer, 15 % for the MLP.",
         "",

@@ -199,8 +199,38 @@ def test_between_samples_no_layer_is_hooked(tmp_path: Path) -> None:
     with watch(model, optimizer, folder=tmp_path, share=1e-6) as recording:
         train(model, optimizer, 20)
         assert recording._cadence.samples == 3  # at once; the next has not been earned
-        assert count_hooks(model, optimizer) == 2  # the optimizer's; the loss module has one of its own
+        assert count_hooks(model, optimizer) == 1  # the optimizer's; the loss module has one of its own
         assert len(recording._losses._handles) == 1  # type: ignore[union-attr]
+
+
+def test_a_step_is_looked_at_when_it_is_due_and_the_clock_is_left_alone_between(tmp_path: Path) -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    readings, norms = [0], []
+    with watch(model, optimizer, folder=tmp_path, share=0.5, findings=False) as recording:
+        clock = recording._clock
+
+        def counted() -> float:
+            readings[0] += 1
+            return clock()
+
+        recording._clock = recording._sampler._clock = counted
+        for _ in range(200):
+            norms.append(whole(each.detach() for each in model[0].parameters()))
+            train(model, optimizer, 1, functional.cross_entropy, lambda loss: recording.log(loss=loss))
+        recording._cadence.share = 1e-9
+        train(model, optimizer, 200, functional.cross_entropy)
+        before = readings[0]
+        train(model, optimizer, 256, functional.cross_entropy)
+        assert readings[0] - before <= 40, "a few every 64 steps"
+    assert recording.path is not None
+    with open_record(recording.path) as record:
+        seen = record.series("weight_norm", "0")
+        assert 5 < len(seen) == recording._cadence.samples
+        steps = seen.steps[seen.steps < 200]
+        assert seen.values[: len(steps)] == pytest.approx([norms[step] for step in steps], rel=1e-5)
+        assert record.series("loss").steps.tolist() == list(range(200))
+        assert record.series("rate").steps.tolist() == list(range(656))
 
 
 class GivesLoss(nn.Module):
@@ -564,7 +594,7 @@ def test_what_is_no_model_or_optimizer_is_refused() -> None:
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.1])
 def test_the_cadence_keeps_to_its_share(cost: float, share: float, fixed: float) -> None:
     cadence, due, step_seconds = Cadence(share), 0, 4e-3
-    samples = []
+    samples, count, seconds, stop = [], 0, 0.0, 1
     for step in range(60_000):
         if step == due and len(samples) >= 3 and (ahead := cadence.steps_until_next()) > 1:
             due = step - 1 + ahead
@@ -572,8 +602,12 @@ def test_the_cadence_keeps_to_its_share(cost: float, share: float, fixed: float)
             cadence.see_sample(step_seconds + cost, cost)
             due = step + cadence.steps_until_next()
             samples.append(step)
-        else:
-            cadence.see_step((step_seconds if step % 1000 else 5.0) + fixed, fixed)  # now and then a validation
+            stop = step + 1 + cadence.steps_unseen()
+            continue
+        count, seconds = count + 1, seconds + fixed + (step_seconds if step % 1000 else 5.0)  # a validation
+        if step + 1 >= min(stop, due):
+            cadence.see_steps(count, seconds, count * fixed)
+            count, seconds, stop = 0, 0.0, step + 1 + cadence.steps_unseen()
     assert samples[:3] == [0, 1, 2]
     allowed = max(share, fixed / step_seconds + share / 2)  # what is always there may leave samples only half
     assert cadence.overhead <= 1.01 * allowed or len(samples) == 3

@@ -161,11 +161,17 @@ class RecordWriter:
 
     def add(self, columns: tuple[Column, ...], step: int, values: Sequence[float]) -> None:
         """Add one row: numbers of several series at one step, `[C]`; written soon, at the latest by `close`."""
+        self.extend(columns, (step,), values)
+
+    def extend(self, columns: tuple[Column, ...], steps: Sequence[int], values: Sequence[float]) -> None:
+        """Add rows: numbers of several series at R steps, `[R · C]`, row by row."""
+        if not steps:
+            return
         frame = self._frame(columns)
-        frame.steps.append(step)
+        frame.steps.extend(steps)
         frame.values.extend(values)
-        self.last_step = max(self.last_step, step)
-        self._waiting += 8 * (len(columns) + 1)
+        self.last_step = max(self.last_step, *steps)
+        self._waiting += 8 * (len(columns) + 1) * len(steps)
         if self._waiting >= MOST_WAITING or len(frame.steps) >= MOST_ROWS:
             self.flush()
 

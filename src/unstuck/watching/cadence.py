@@ -18,7 +18,14 @@ MEMORY: Final = 0.2
 """Weight of the newest value in the running means."""
 
 PAUSE: Final = 5.0
-"""Multiple of the usual time beyond which a step was no plain one, but a validation or a checkpoint."""
+"""Multiple of the usual time beyond which a step was no plain one, but a validation or a checkpoint; the mean of
+several steps strays less, by the root of their number."""
+
+UNREAD: Final = 0.25
+"""Seconds of steps after which the clock is read again."""
+
+MOST_UNREAD: Final = 64
+"""Steps after which it is read at the latest."""
 
 LEAST: Final = 0.5
 """Part of the share that is for samples, also where hooks that are always there take the rest and more."""
@@ -33,7 +40,7 @@ class Cadence:
     Attributes:
         share: Share of the time that watching may take; 0 or less for every step, whatever it costs.
         fixed: Seconds that hooks took which are there at every step.
-        sampled: Seconds that samples took, and judging what they have shown.
+        sampled: Seconds that samples took, judging what they have shown, and writing.
         plain: Seconds that the steps took by themselves; a pause between two counts as one usual step.
         samples: Samples taken.
     """
@@ -62,21 +69,21 @@ class Cadence:
         """Share of the time that watching has taken; NaN before anything was timed."""
         return (self.fixed + self.sampled) / self.plain if self.plain > 0.0 else math.nan
 
-    def see_step(self, seconds: float, fixed: float) -> None:
-        """Take in a step that was not looked at.
+    def see_steps(self, count: int, seconds: float, fixed: float) -> None:
+        """Take in steps that were not looked at.
 
         Args:
-            seconds: What it took, watching included.
+            count: How many.
+            seconds: What they took together, watching included.
             fixed: What the hooks took of it.
         """
-        own = max(0.0, seconds - fixed)
-        if self._step == 0.0:
+        usual, own = self._step, max(0.0, seconds - fixed) / count
+        most = usual * (1.0 + (PAUSE - 1.0) / math.sqrt(count))
+        if usual == 0.0:
             self._step = own
-        elif own < PAUSE * self._step:
-            self._step += MEMORY * (own - self._step)
         else:
-            own = self._step
-        self.plain += own
+            self._step += MEMORY * (min(own, most) - usual)  # also beyond: steps that stay long become the usual ones
+        self.plain += count * (own if own < most or usual == 0.0 else usual)
         self.fixed += fixed
 
     def see_sample(self, seconds: float, cost: float) -> None:
@@ -93,8 +100,12 @@ class Cadence:
         self.plain += self._step if self._step > 0.0 else max(0.0, seconds - cost)
 
     def see_more(self, seconds: float) -> None:
-        """Take in what came after a sample: hooks taken away, and now and then what has been seen is judged."""
+        """Take in what came besides: hooks put in place and taken away, losses written, now and then a judgement."""
         self.sampled += seconds
+
+    def steps_unseen(self) -> int:
+        """Steps from here to the next one after which the clock is read, at least 1."""
+        return max(1, min(MOST_UNREAD, int(UNREAD / self._step))) if self._step > 0.0 else 1
 
     def steps_until_next(self) -> int:
         """Steps from here to the next one to look at, at least 1, so that its cost will have been earned by then."""

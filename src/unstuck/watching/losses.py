@@ -31,6 +31,9 @@ class Losses:
     A loss is taken from, in this order: `give`, the module that was named, modules that give one number with a
     gradient and are no part of the model (several are added up), the `loss` that the model gives back. Several
     backward passes of one step (accumulated gradients) count as their mean.
+
+    Attributes:
+        evaluations: Losses of an evaluation that wait to be read, each with its number of samples.
     """
 
     def __init__(self, model: nn.Module, criterion: Callable[..., Any] | None, look: bool) -> None:
@@ -51,7 +54,7 @@ class Losses:
         self._given: list[Any] = []
         self._seen: dict[int, list[Any]] = {}
         self._own: list[Any] = []
-        self._evaluated: list[tuple[Tensor, int]] = []
+        self.evaluations: list[tuple[Tensor, int]] = []
         self._is_told = False
         self._steps = 0
         self._may_look = look and not isinstance(criterion, nn.Module)
@@ -104,16 +107,11 @@ class Losses:
 
     def evaluated(self) -> float:
         """Mean loss of the evaluation since the last call, weighted by samples; NaN where there was none."""
-        if not self._evaluated:
+        if not self.evaluations:
             return math.nan
-        found, self._evaluated = self._evaluated, []
+        found, self.evaluations = self.evaluations, []
         total = sum(size for _, size in found)
         return float(sum((loss.double() * size for loss, size in found), torch.zeros((), dtype=torch.float64))) / total
-
-    @property
-    def has_evaluated(self) -> bool:
-        """Whether losses of an evaluation wait."""
-        return bool(self._evaluated)
 
     def _hook(self, module: nn.Module) -> None:
         self._handles.append(module.register_forward_hook(self._see))
@@ -156,7 +154,7 @@ class Losses:
         else:
             last = inputs[-1] if inputs else None
             size = len(last) if isinstance(last, Tensor) and last.dim() else 1
-            self._evaluated.append((output.detach(), size))
+            self.evaluations.append((output.detach(), size))
 
     def _see_own(self, module: nn.Module, inputs: Any, output: Any) -> None:
         loss = output.get("loss") if isinstance(output, dict) else getattr(output, "loss", None)

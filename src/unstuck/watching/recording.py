@@ -28,7 +28,7 @@ from unstuck.watching.steps import Steps
 T = TypeVar("T")
 
 HOOKS: Final = 2.5
-"""What the hooks of every step take, over what the last of them takes by itself."""
+"""What the hooks of every step take, over what the last of them measures of itself where nothing is to be done."""
 
 LEFTOVER_SAMPLES: Final = 24
 """Samples in which it is looked for gradients that were not cleared: a property of the loop, not of the moment."""
@@ -70,8 +70,11 @@ class Recording:
         self._sampler = Sampler(layers, self._over_ranks, self._clock)
         self._losses: Losses | None = None
         self._handles: list[RemovableHandle] = []
+        self._before: RemovableHandle | None = None
         self._steps = Steps(writer)
         self._next = step
+        self._counted = step
+        self._stop = step + 1
         self._last = 0.0
         self._thread = 0
         self._is_seen = False
@@ -109,13 +112,10 @@ class Recording:
         if self._handles:
             return
         self._losses = Losses(self.model, self._criterion, self._sampler.layers.hookable)
-        self._handles = [
-            self.optimizer.register_step_pre_hook(self._before_step),
-            self.optimizer.register_step_post_hook(self._after_step),
-        ]
+        self._handles = [self.optimizer.register_step_post_hook(self._after_step)]
         if self._writer is not None:
             self._writer.set_layers(self._sampler.layers.entries())
-        self._sampler.open()
+        self._open()
 
     def finish(self, status: str = "finished", error: str = "") -> None:
         """Take all hooks away and end the record; calling it again does nothing.
@@ -129,9 +129,9 @@ class Recording:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._sampler.close()
+        self._close()
         self._drain()
-        self._see_evaluation()
+        self._see_evaluation(self.step)
         if self._losses is not None:
             self._losses.close()
         if self._writer is not None:
@@ -171,13 +171,24 @@ class Recording:
             measured: What was measured, such as `validation_loss`.
         """
         self._drain()
-        self._see_evaluation()
+        self._see_evaluation(self.step)
         self._steps.end_epoch(self.step, {name: float(value) for name, value in measured.items()})
 
     @property
     def overhead(self) -> float:
         """Share of the run's time that watching has taken, as measured; NaN before the first steps."""
         return self._cadence.overhead
+
+    def _open(self) -> None:
+        self._sampler.open()
+        if self._before is None:
+            self._before = self.optimizer.register_step_pre_hook(self._before_step)
+
+    def _close(self) -> None:
+        self._sampler.close()
+        if self._before is not None:
+            self._before.remove()
+            self._before = None
 
     def _before_step(self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if self.step != self._next or not self._sampler.is_open or self._is_broken:
@@ -192,27 +203,43 @@ class Recording:
         self._sampler.seconds += self._clock() - begun
 
     def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
-        begun, is_seen = self._clock(), self._is_seen
-        losses = self._losses
+        """After every step: all that is dearer than to keep two numbers, reading a clock included, is for few steps."""
+        losses, step = self._losses, self.step
         assert losses is not None
-        if losses.has_evaluated:
-            self._see_evaluation()
-        step = self.step
-        self.step = step + 1
+        self.step = after = step + 1
+        stops = after >= self._stop or losses.evaluations
+        begun = self._clock() if stops else 0.0
         self._steps.waiting.append((step, losses.take(), optimizer.param_groups[0]["lr"]))
-        if is_seen:
+        if stops:
+            self._take_stock(optimizer, step, begun)
+
+    def _take_stock(self, optimizer: Optimizer, step: int, begun: float) -> None:
+        kept = self._clock()
+        self._see_evaluation(step)
+        if self._is_seen:
             self._finish_sample(optimizer, step, begun)
             return
+        cadence, sampler, thread = self._cadence, self._sampler, get_ident()
+        if thread == self._thread and not sampler.seconds:
+            steps = self.step - self._counted
+            cadence.see_steps(steps, begun - self._last, steps * HOOKS * (kept - begun))
         if step == self._next:  # its hooks came too late, or it failed: the next one
             self._next = step + 1
         elif self._steps.is_due:
             self._drain()
-        if self.step == self._next and not self._sampler.is_open and not self._is_broken:
+        before = sampler.seconds
+        if self.step == self._next and not sampler.is_open and not self._is_broken:
             self._open_if_earned()
-        end, thread = self._clock(), get_ident()
-        if thread == self._thread and not self._sampler.seconds:
-            self._cadence.see_step(end - self._last, HOOKS * (end - begun))
-        self._last, self._thread = end, thread
+        self._go_on(thread)
+        cadence.see_more(self._last - kept - (sampler.seconds - before))
+
+    def _go_on(self, thread: int) -> None:
+        """Leave the following steps to themselves, up to where the clock is read again."""
+        self._counted = self.step
+        self._stop = self.step + self._cadence.steps_unseen()
+        if not self._is_broken:  # before the step to be looked at, and after it
+            self._stop = min(self._stop, max(self._next, self.step + 1))
+        self._last, self._thread = self._clock(), thread
 
     def _finish_sample(self, optimizer: Optimizer, step: int, begun: float) -> None:
         self._is_seen = False
@@ -225,7 +252,7 @@ class Recording:
         if self._writer is not None:
             self._writer.add(tuple(row), step, list(row.values()))
         if cadence.samples >= LEFTOVER_SAMPLES:
-            sampler.watches_leftovers = False
+            sampler.leave_leftovers()
         self._drain()
         now, thread = self._clock(), get_ident()
         cost, sampler.seconds = sampler.seconds + now - begun, 0.0
@@ -234,10 +261,10 @@ class Recording:
             ahead = cadence.steps_until_next()
         self._next = step + ahead
         if ahead > 1:
-            sampler.close()
+            self._close()
         if self._live is not None and self._writer is not None:
             self._judge()
-        self._last, self._thread = self._clock(), thread
+        self._go_on(thread)
         cadence.see_more(self._last - now)
 
     def _open_if_earned(self) -> None:
@@ -245,7 +272,7 @@ class Recording:
         ahead = 1 if self._over_ranks else self._cadence.steps_until_next()
         if ahead == 1:
             begun = self._clock()
-            self._sampler.open()
+            self._open()
             self._sampler.seconds += self._clock() - begun
         else:
             self._next = self.step - 1 + ahead
@@ -278,7 +305,7 @@ class Recording:
 
     def _break_off(self, error: Exception) -> None:
         self._is_broken = True
-        self._sampler.close()
+        self._close()
         message = f"unstuck: layers can no longer be looked at ({type(error).__name__}: {error}); the run goes on"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
 
@@ -288,9 +315,10 @@ class Recording:
             for notice in self._live.non_finite(broken):
                 self._raise(notice)
 
-    def _see_evaluation(self) -> None:
-        if self._losses is not None and self._losses.has_evaluated:
-            self._steps.validated(self.step, self._losses.evaluated())
+    def _see_evaluation(self, steps: int) -> None:
+        """Note an evaluation that was made after so many steps, where there was one."""
+        if self._losses is not None and self._losses.evaluations:
+            self._steps.validated(steps, self._losses.evaluated())
 
     def _note_order(self) -> None:
         order, entries = self._sampler.order, self._sampler.layers.entries()

@@ -91,6 +91,13 @@ class Sampler:
         self._leftover_handles.clear()
         self.forget()
 
+    def leave_leftovers(self) -> None:
+        """Look no more for gradient that an earlier step has left."""
+        self.watches_leftovers = False
+        for handle in self._leftover_handles:
+            handle.remove()
+        self._leftover_handles.clear()
+
     def forget(self) -> None:
         """Drop what was seen of a step."""
         self._outputs.clear()

@@ -53,6 +53,8 @@ class Steps:
         waiting, self.waiting = self.waiting, []
         if not waiting:
             return -1
+        steps: list[int] = []
+        rows: list[float] = []
         tensors = [loss for _, loss, _ in waiting if isinstance(loss, Tensor)]
         read = iter(torch.stack([each.float() for each in tensors]).tolist() if tensors else ())
         broken = -1
@@ -63,13 +65,15 @@ class Steps:
                 self._count += 1
             elif broken < 0 and value is not UNSEEN:
                 broken = step
-            if self._writer is not None:
-                row = (value, float(rate))
-                self._writer.add(STEP_COLUMNS, step, row) if value is not UNSEEN else self._writer.add(
-                    STEP_COLUMNS[1:], step, row[1:]
-                )
-        if self._writer is not None and self._writer.due:
-            self._writer.flush()
+            if value is not UNSEEN:
+                steps.append(step)
+                rows += value, float(rate)
+            elif self._writer is not None:
+                self._writer.add(STEP_COLUMNS[1:], step, (float(rate),))
+        if self._writer is not None:
+            self._writer.extend(STEP_COLUMNS, steps, rows)
+            if self._writer.due:
+                self._writer.flush()
         return broken
 
     def log(self, step: int, numbers: Mapping[str, float]) -> None:
