@@ -62,8 +62,11 @@ class BackwardPasses:
             return
         if self._tape.awake:
             self._look_closely(root, line)
+        if root.is_cpu and not self._pending:
+            self.losses.append(float(root.item()))
+            return
         self._pending.append(root.detach())
-        if root.device.type == "cpu" or len(self._pending) >= READ_TOGETHER:
+        if root.is_cpu or len(self._pending) >= READ_TOGETHER:
             self.read()
 
     def read(self) -> None:

@@ -177,9 +177,13 @@ class Observer:
 
     # Modules.
 
-    @_never_raising
     def _before_evaluation(self, module: nn.Module, arguments: Any) -> None:
-        if self.copies.has(module) and not torch.is_grad_enabled():
+        if not torch.is_grad_enabled():  # asked of every module at every step, and of most nothing else
+            self._before_ungraded(module)
+
+    @_never_raising
+    def _before_ungraded(self, module: nn.Module) -> None:
+        if self.copies.has(module):
             self._see_evaluation(module)
 
     @_never_raising
@@ -238,8 +242,11 @@ class Observer:
 
     @_never_raising
     def _see_backward(self, tensors: Any) -> None:
+        if not self._tape.awake:  # what is done at every step is kept short, and no clock is read
+            self._passes.see(tensors, "")
+            return
         with self._timed():
-            self._passes.see(tensors, calling_line() if self._tape.awake else "")
+            self._passes.see(tensors, calling_line())
 
     @_never_raising
     def _before_step(self, optimizer: Optimizer, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
