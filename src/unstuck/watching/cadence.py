@@ -21,13 +21,16 @@ PAUSE: Final = 5.0
 """Multiple of the usual time beyond which a step was no plain one, but a validation or a checkpoint; the mean of
 several steps strays less, by the root of their number."""
 
+GROWTH: Final = 1.05
+"""What a pause adds to the usual time: steps that stay long become the usual ones."""
+
 UNREAD: Final = 0.25
 """Seconds of steps after which the clock is read again."""
 
 MOST_UNREAD: Final = 64
 """Steps after which it is read at the latest."""
 
-LEAST: Final = 0.5
+LEAST: Final = 0.2
 """Part of the share that is for samples, also where hooks that are always there take the rest and more."""
 
 LONGEST: Final = 1_000_000
@@ -81,9 +84,11 @@ class Cadence:
         most = usual * (1.0 + (PAUSE - 1.0) / math.sqrt(count))
         if usual == 0.0:
             self._step = own
+        elif own < most:
+            self._step += MEMORY * (own - usual)
         else:
-            self._step += MEMORY * (min(own, most) - usual)  # also beyond: steps that stay long become the usual ones
-        self.plain += count * (own if own < most or usual == 0.0 else usual)
+            own, self._step = usual, GROWTH * usual
+        self.plain += count * own
         self.fixed += fixed
 
     def see_sample(self, seconds: float, cost: float) -> None:
