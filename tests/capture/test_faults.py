@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +14,13 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from tests.capture.forked import Told, alone, observed
+from tests.capture.forked import Told, alone, in_fork, observed
 from tests.capture.test_run import observed as in_process
 from unstuck.capture.observer import Observer, Stopped
+from unstuck.capture.rebuilding import recover
+from unstuck.capture.running import run
+from unstuck.capture.script import as_main
+from unstuck.capture.script import script as find
 
 LOOP = """
 import os, sys, torch
@@ -62,6 +67,56 @@ def test_an_odd_script_gives_the_same_and_is_understood(tmp_path: Path, before: 
     assert found.steps == 6
     assert found.missing == ()
     assert found.parts["train"] == "64 samples, in order, batches of 64"
+
+
+UNSEEN = """
+import torch, unstuck
+from torch import nn
+torch.manual_seed(0)
+X = torch.randn(64, 4); Y = X.sum(1, keepdim=True)
+model = nn.Linear(4, 1)
+nn.init.constant_(model.weight, 0.5)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+unstuck.hint(model=model, optimizer=optimizer{told})
+for step in range(6):
+    loss = nn.functional.mse_loss(model(X), Y)
+    loss.backward()
+    with torch.no_grad():
+        for each in model.parameters():
+            each -= 0.1 * each.grad
+            each.grad = None
+"""
+
+
+def test_what_no_optimizer_of_torch_trains_is_examined_as_hinted(tmp_path: Path) -> None:
+    """As with the optimizers of Keras: the hint is of the model as it was, before it was trained."""
+    script = tmp_path / "train.py"
+    script.write_text(UNSEEN.format(told=", loss=nn.MSELoss(), train=(X, Y), batch_size=16, epochs=2"))
+
+    def work() -> tuple[Any, ...]:
+        observer, program = Observer(), find(str(script), ())
+        with as_main(program):
+            found = recover(observer, run(program, observer).finished)
+        assert found.setup is not None
+        weight = found.setup.fresh()[1].weight
+        return found.missing, {part.name: part.what for part in found.parts}, torch.as_tensor(weight).tolist()
+
+    missing, parts, weight = in_fork(work)
+    assert missing == () and set(parts.values()) == {"as hinted"} and {"model", "train"} <= set(parts)
+    assert weight == [[0.5] * 4]
+    script.write_text(UNSEEN.format(told=""))
+    assert "6 backward passes and no step of an optimizer of torch" in observed(script).missing[0]
+
+
+def test_an_error_in_the_backward_pass_is_the_scripts_own(tmp_path: Path) -> None:
+    raising = "step == 3 and loss.register_hook(lambda gradient: 1 / 0)\n    loss = loss + 0"
+    script = tmp_path / "train.py"
+    text = LOOP.format(before="", setting="", during="pass")
+    script.write_text(text.replace("    loss.backward()", f"    {raising}\n    loss.backward()"))
+    ended = in_process(str(script))
+    assert ended.returncode == 1 and "ZeroDivisionError" in ended.stderr
+    assert [line[0] for line in ended.stdout.splitlines()] == ["0", "1", "2"]
+    assert "3 optimizer steps, ended by ZeroDivisionError" in ended.stderr
 
 
 def test_a_script_that_ends_its_process_says_why_nothing_follows(tmp_path: Path) -> None:

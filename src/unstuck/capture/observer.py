@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import math
 import os
@@ -32,6 +33,9 @@ from unstuck.setup.source import calling_line
 SAMPLED: Final = 3
 """Steps of each optimizer that are looked at closely."""
 
+TRAINED: Final = ("model", "loss", "optimizer", "scheduler")
+"""Hints of what a script changes while it trains."""
+
 STREAMED: Final = 200
 """Steps that are looked at where the batches come from no loader that could be asked again."""
 
@@ -60,7 +64,7 @@ class Observer:
     Attributes:
         trainers: One for each optimizer that has stepped.
         batches: Those that were drawn, and the loaders.
-        hinted: What the script said by `unstuck.hint`.
+        hinted: What the script said by `unstuck.hint`, as it was then.
         seed: The seed that torch was given last before the first step.
         notes: What went wrong in looking on.
         ended_by: "steps", "minutes" or "".
@@ -79,6 +83,7 @@ class Observer:
         """
         self.trainers: dict[int, Trainer] = {}
         self.hinted: dict[str, Any] = {}
+        self._hint_copies: dict[int, Any] = {}
         self.evaluations: dict[int, Evaluation] = {}
         self.seed = 0
         self.notes: list[str] = []
@@ -125,6 +130,22 @@ class Observer:
                 self._modules.off()
                 self._tape.end()
                 self._passes.read()
+
+    def hint(self, given: dict[str, Any]) -> None:
+        """Take what the script says of itself; what training changes is copied as it is now.
+
+        Args:
+            given: Arguments of `Setup.of`.
+        """
+        for name, value in given.items():
+            kept = value
+            if name in TRAINED:
+                try:
+                    with quiet(self._tape):
+                        kept = copy.deepcopy(value, self._hint_copies)
+                except Exception as error:  # then as it will be at the end
+                    self.remark(f"what was hinted as {name} could not be copied: {said(error)}")
+            self.hinted[name] = kept
 
     # What is wrapped for the time of the script, where torch has no public hook.
 

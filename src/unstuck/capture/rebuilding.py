@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Final, final
 
 import torch
 from torch import nn
@@ -29,6 +29,9 @@ from unstuck.setup import Setup
 from unstuck.setup.data import Data
 from unstuck.setup.randomness import isolated
 
+WHOLE: Final = {"model", "optimizer", "train"}
+"""Hints that a set-up can be made of where nothing was seen, with a loss or a training step."""
+
 
 def recover(observer: Observer, finished: bool) -> Recovered:
     """Make a set-up of what was seen.
@@ -41,17 +44,30 @@ def recover(observer: Observer, finished: bool) -> Recovered:
         What could be recovered, and what not.
     """
     trainers = [each for each in observer.trainers.values() if each.steps]
+    if len(trainers) != 1 and WHOLE <= set(observer.hinted) and {"loss", "train_step"} & set(observer.hinted):
+        return _as_hinted(observer)
     if not trainers:
         return Recovered(None, missing=(_no_step(observer),))
     parts = tuple(optimizer_part(each, len(trainers) > 1) for each in trainers)
     if len(trainers) > 1:
         kinds = ", ".join(type(each.optimizer).__name__ for each in trainers)
         missing = (
-            f"{len(trainers)} optimizers take turns ({kinds}), which no single set-up can stand for; examine each "
-            "alone with `unstuck.Setup.of(train_step=...)`"
+            f"{len(trainers)} optimizers take turns ({kinds}), which no single set-up can stand for; "
+            "`unstuck.hint(model=..., optimizer=..., train=..., train_step=...)` before the loop tells which one to "
+            "examine, and what its step is"
         )
         return Recovered(None, parts, (missing,), tuple(observer.notes))
     return _Rebuilding(observer, trainers[0], finished).run(parts)
+
+
+def _as_hinted(observer: Observer) -> Recovered:
+    """The set-up that a script says it has, where none could be seen."""
+    parts = tuple(Part(name, "as hinted") for name in observer.hinted)
+    try:
+        setup = Setup.of(**{"seed": observer.seed, "loss": None, **observer.hinted})
+    except UnstuckError as error:
+        return Recovered(None, parts, (str(error),), tuple(observer.notes))
+    return Recovered(setup, parts, (), tuple(observer.notes))
 
 
 def _no_step(observer: Observer) -> str:

@@ -40,11 +40,7 @@ def run(program: Script, observer: Observer) -> Ending:
     Returns:
         How it ended.
     """
-
-    def take(given: dict[str, Any]) -> None:
-        observer.hinted.update(given)
-
-    hints.listen(take)
+    hints.listen(observer.hint)
     try:
         with _saying_so_at_exit(observer), observer.watching():
             exec(program.code, vars(program.module))
@@ -60,7 +56,7 @@ def run(program: Script, observer: Observer) -> Ending:
         sys.excepthook(type(error), error, error.__traceback__)
         return Ending(1, False, f"ended by {type(error).__name__}")
     finally:
-        hints.forget(take)
+        hints.forget(observer.hint)
         sys.stdout.flush()
     if observer.ended_by:  # the script has caught what ended its training
         return Ending(0, False, f"ended after {observer.steps} steps, as asked")

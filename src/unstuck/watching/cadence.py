@@ -30,6 +30,9 @@ UNREAD: Final = 0.25
 MOST_UNREAD: Final = 64
 """Steps after which it is read at the latest."""
 
+JUDGING: Final = 0.25
+"""Part of the share that is for judging what has been seen; samples leave it alone."""
+
 LEAST: Final = 0.2
 """Part of the share that is for samples, also where hooks that are always there take the rest and more."""
 
@@ -43,7 +46,8 @@ class Cadence:
     Attributes:
         share: Share of the time that watching may take; 0 or less for every step, whatever it costs.
         fixed: Seconds that hooks took which are there at every step.
-        sampled: Seconds that samples took, judging what they have shown, and writing.
+        sampled: Seconds that samples took, and writing.
+        judged: Seconds that judging took what they have shown.
         plain: Seconds that the steps took by themselves; a pause between two counts as one usual step.
         samples: Samples taken.
     """
@@ -57,6 +61,7 @@ class Cadence:
         self.share = share
         self.fixed = 0.0
         self.sampled = 0.0
+        self.judged = 0.0
         self.plain = 0.0
         self.samples = 0
         self._cost = 0.0
@@ -70,7 +75,7 @@ class Cadence:
     @property
     def overhead(self) -> float:
         """Share of the time that watching has taken; NaN before anything was timed."""
-        return (self.fixed + self.sampled) / self.plain if self.plain > 0.0 else math.nan
+        return (self.fixed + self.sampled + self.judged) / self.plain if self.plain > 0.0 else math.nan
 
     def see_steps(self, count: int, seconds: float, fixed: float) -> None:
         """Take in steps that were not looked at.
@@ -105,8 +110,16 @@ class Cadence:
         self.plain += self._step if self._step > 0.0 else max(0.0, seconds - cost)
 
     def see_more(self, seconds: float) -> None:
-        """Take in what came besides: hooks put in place and taken away, losses written, now and then a judgement."""
+        """Take in what came besides: hooks put in place and taken away, losses written."""
         self.sampled += seconds
+
+    def see_judgement(self, seconds: float) -> None:
+        """Take in what judging took."""
+        self.judged += seconds
+
+    def may_judge(self, cost: float) -> bool:
+        """Whether judging at such a cost, in seconds, has been earned."""
+        return self.every_step or self.judged + cost <= JUDGING * self.share * self.plain
 
     def steps_unseen(self) -> int:
         """Steps from here to the next one after which the clock is read, at least 1."""
@@ -118,6 +131,6 @@ class Cadence:
             return 1
         if self._step <= 0.0:
             return AT_ONCE
-        share = max(self.share - self.fixed / self.plain, LEAST * self.share)
+        share = max((1.0 - JUDGING) * self.share - self.fixed / self.plain, LEAST * self.share)
         missing = (self.sampled + self._cost) / share - self.plain
         return max(1, min(LONGEST, math.ceil(missing / self._step)))

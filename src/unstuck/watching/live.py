@@ -44,6 +44,7 @@ class Live:
     Attributes:
         ignore: Codes that are not wanted.
         stop: Whether a severe finding ends the loop.
+        cost: Seconds that the last look took; before the first, what it is expected to.
     """
 
     def __init__(self, ignore: Sequence[str], stop: bool) -> None:
@@ -58,19 +59,13 @@ class Live:
         self._told: set[str] = set()
         self._agreed: dict[str, int] = {}
         self._due = FIRST_LOOK
-        self._spent = 0.0
         begun = time.thread_time()
         warm_up()
-        self._cost = FULL * (time.thread_time() - begun)
+        self.cost = FULL * (time.thread_time() - begun)
 
-    def is_due(self, step: int, plain: float, share: float) -> bool:
-        """Whether to look now: enough steps have gone by, and looking has been earned (half of the share is for it)."""
-        return step >= self._due and (share <= 0.0 or self._spent + self._cost <= 0.5 * share * plain)
-
-    def took(self, seconds: float) -> None:
-        """Note what looking has cost."""
-        self._cost = seconds
-        self._spent += seconds
+    def is_due(self, step: int) -> bool:
+        """Whether enough steps have gone by for another look."""
+        return step >= self._due
 
     def look(self, path: Path, step: int) -> list[Notice]:
         """Judge what has been recorded.

@@ -262,10 +262,10 @@ class Recording:
         self._next = step + ahead
         if ahead > 1:
             self._close()
-        if self._live is not None and self._writer is not None:
-            self._judge()
+        judging = self._judge() if self._live is not None and self._writer is not None else 0.0
         self._go_on(thread)
-        cadence.see_more(self._last - now)
+        cadence.see_judgement(judging)
+        cadence.see_more(self._last - now - judging)
 
     def _open_if_earned(self) -> None:
         # Over ranks, all take the same samples: the slowest has decided when, and its decision stands.
@@ -277,11 +277,12 @@ class Recording:
         else:
             self._next = self.step - 1 + ahead
 
-    def _judge(self) -> None:
+    def _judge(self) -> float:
+        """Judge what has been seen, where it is time to; the seconds that it took."""
         live, writer = self._live, self._writer
         assert live is not None and writer is not None
-        if not live.is_due(self.step, self._cadence.plain, self._cadence.share):
-            return
+        if not (live.is_due(self.step) and self._cadence.may_judge(live.cost)):
+            return 0.0
         begun = self._clock()
         writer.flush()
         try:
@@ -290,10 +291,11 @@ class Recording:
             self._live = None
             message = f"unstuck: the run can no longer be judged ({type(error).__name__}: {error}); it goes on"
             warnings.warn(message, RuntimeWarning, stacklevel=2)
-            return
+            return self._clock() - begun
         for notice in found:
             self._raise(notice)
-        live.took(self._clock() - begun)
+        live.cost = self._clock() - begun
+        return live.cost
 
     def _raise(self, notice: Notice) -> None:
         assert self._live is not None
