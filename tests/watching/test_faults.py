@@ -202,6 +202,47 @@ def test_a_folder_that_nobody_may_write_to_is_said(tmp_path: Path) -> None:
     assert recording.path is None and recording.step == 6
 
 
+def test_a_file_that_may_grow_no_more_is_said_and_changes_no_loss(tmp_path: Path) -> None:
+    """As on a full disk: the system refuses to write, from some size of the file on."""
+    program = """
+import resource, signal, warnings
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def losses(folder):
+    found, seen = parts(), []
+    with watch(*found[:2], folder=folder, share=0, findings=False) as recording:
+        if folder is not None:
+            size = os.path.getsize(recording.path) + 40_000
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        train(*found, 600, seen.append)
+    return seen
+plain = losses(None)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    print(losses(sys.argv[1]) == plain)
+print(*{str(each.message).split("(")[-1] for each in caught})
+"""
+    code, said = ran(program, tmp_path)
+    assert code == 0 and said[0] == "True"
+    assert "the run goes on" in said[1] and ("full" in said[1] or "disk I/O" in said[1])
+    (path,) = tmp_path.glob("*.unstuck")
+    with open_record(path) as record:
+        assert record._rows("PRAGMA integrity_check") == [("ok",)] and record.info().path == path
+
+
+def test_a_damaged_record_is_not_gone_on_with(tmp_path: Path) -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with watch(model, optimizer, folder=tmp_path, share=0) as recording:
+        train(model, optimizer, 20)
+    assert recording.path is not None
+    recording.path.write_bytes(b"no database" * 1000)
+    with pytest.warns(RuntimeWarning, match="The run goes on without a record"):
+        again = watch(model, optimizer, resume=recording.path, step=20)
+    with again:
+        train(model, optimizer)
+    assert again.path is None and recording.path.read_bytes() == b"no database" * 1000
+
+
 def losses_of(loop: Callable[[nn.Module, torch.optim.Optimizer], list[float]], folder: Path | None) -> Any:
     torch.manual_seed(7)
     model = network(nn.Dropout(0.3))
