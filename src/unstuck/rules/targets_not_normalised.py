@@ -38,14 +38,19 @@ import math
 from dataclasses import replace
 from typing import Final
 
+import torch
 from torch import nn
 
+from unstuck.edits.last_layer import with_last_layer
 from unstuck.edits.scaling import scale_targets, standardise_targets
 from unstuck.errors import RemedyError
+from unstuck.examine import Examination
 from unstuck.measure.first_batch import FirstBatch
+from unstuck.measure.initial_loss import InitialLoss
 from unstuck.measure.layout import Layout
 from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.preparation import Prepared
+from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.task import Kind, Task
 from unstuck.patients import regression
 from unstuck.quantity import Quantity, Threshold
@@ -58,6 +63,7 @@ FAR: Final = Threshold(
     "1",
     "an order of magnitude beyond the unit scale that starts aim for (Glorot & Bengio 2010, He et al. 2015)",
 )
+OFF: Final = Threshold(1.0, "spread of the targets", "further from their mean than targets usually are")
 LARGE_FACTOR: Final = 200.0
 """Spread of the targets that the fault leaves."""
 
@@ -110,11 +116,29 @@ def leave_units(setup: Setup) -> Setup:
     return scale_targets(setup, LARGE_FACTOR / size, DISTANCE)
 
 
-def standardise(setup: Setup) -> Setup:
-    """Let the network learn standardised targets and answer in the original units."""
+def standardise(setup: Setup) -> tuple[Setup, ...]:
+    """Let the network learn standardised targets and answer in the original units.
+
+    Args:
+        setup: What to change.
+
+    Returns:
+        The changed set-up; where the last layer starts far off in the new units, also one in which it starts with the
+        answers that it started with in the old ones.
+    """
     changed = standardise_targets(setup)
     # The cured model answers in the original units, so the loss as given judges its outputs as they are.
-    return replace(changed, described={**changed.described, "loss_units": "same"})
+    changed = replace(changed, described={**changed.described, "loss_units": "same"})
+    before, after = (Examination(each).get(InitialLoss) for each in (setup, changed))
+    if isinstance(before, Unmeasured) or isinstance(after, Unmeasured):
+        return (changed,)
+    if not len(before.mean) == len(after.mean) == 1 or abs(after.mean[0]) <= OFF.value:
+        return (changed,)
+    start = after.wanted[0] + (before.mean[0] - before.wanted[0]) * before.unit / after.unit
+    try:
+        return changed, with_last_layer(changed, torch.tensor([start - after.mean[0]]))
+    except RemedyError:
+        return (changed,)
 
 
 def _at_mean() -> nn.Module:
