@@ -103,6 +103,57 @@ def test_only_times_are_left_out_of_what_is_compared() -> None:
     assert without_times(one) != without_times(one.replace("\n0.5", "\n0.6"))
 
 
+LOOP = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+x, y = torch.randn(40, 3), torch.randn(40)
+{parts}
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+for a, b, t in torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, x + 1, y), batch_size=8):
+    {loss}
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+CONTRASTIVE = """
+class Contrastive(nn.Module):
+    def forward(self, one, other, label):
+        apart = ((one - other) ** 2).sum(1)
+        return (label.abs() * apart + torch.relu(1.0 - apart)).mean()
+class Twin(nn.Sequential):
+    def forward(self, one, other):
+        return super().forward(one), super().forward(other)
+model, criterion = Twin(nn.Linear(3, 4)), Contrastive()
+"""
+MIXTURE = """
+from torch import distributions
+class Mixture(nn.Linear):
+    def forward(self, x):
+        mean, weight = super().forward(x).chunk(2, 1)
+        parts = distributions.Normal(mean, 1.0 + mean ** 2)
+        return distributions.MixtureSameFamily(distributions.Categorical(logits=weight), parts)
+model = Mixture(3, 4)
+"""
+
+
+@pytest.mark.parametrize(
+    ("parts", "loss", "told_loss"),
+    [
+        (CONTRASTIVE, "one, other = model(a, b); loss = criterion(one, other, t)", "Contrastive"),
+        (CONTRASTIVE, "one, other = model(a, b); loss = criterion(one, a @ torch.ones(3, 4), t)", "Contrastive"),
+        (MIXTURE, "loss = -model(a).log_prob(t).mean()", "pow, log, sub"),
+    ],
+    ids=["loss of two outputs", "loss of two targets", "output that is a distribution"],
+)
+def test_losses_of_several_parts_are_recovered(tmp_path: Path, parts: str, loss: str, told_loss: str) -> None:
+    (tmp_path / "train.py").write_text(LOOP.format(parts=parts, loss=loss))
+    told = observed(tmp_path / "train.py", steps=3)
+    assert told.missing == ()
+    assert any("the first loss was computed again" in note for note in told.notes)
+    assert told_loss in told.parts["loss"]
+
+
 def test_a_data_set_that_cannot_be_asked_for_its_size_stops_no_script(tmp_path: Path) -> None:
     """As Keras makes one anew for every epoch."""
     script = tmp_path / "train.py"

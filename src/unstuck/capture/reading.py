@@ -262,6 +262,7 @@ def _loss(
     program = programs.to(result, {*outputs, *targets})
     only = next(iter(program.operations.values())) if len(program.operations) == 1 else None
     is_pair = only is not None and tuple(only.arguments) == (*outputs, *targets) and only.autocast is None
+    is_pair &= len(outputs) == len(targets) == 1  # several of either come as one tuple, which the module does not take
     if only is not None and is_pair and isinstance(only.function, nn.Module) and not only.keywords:
         return only.function
     return RecordedLoss(program, outputs, targets, constants, _name(program))

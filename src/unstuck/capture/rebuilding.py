@@ -118,7 +118,7 @@ class _Rebuilding:
         if trainer.model_copy is None or trainer.copy is None:
             if not {"model", "optimizer"} <= set(hinted):
                 raise Unclear(
-                    "the model could not be told: no module was called between the optimizer's steps; "
+                    "the model could not be told: the loss could not be followed back to a module; "
                     "`unstuck.hint(model=..., optimizer=..., loss=..., train=...)` before the loop tells it"
                 )
         else:
@@ -235,7 +235,7 @@ class _Rebuilding:
         calls = self.trainer.steps * repeats
         by_steps = max(1, math.ceil(calls / batches)) if batches else 1
         if not self.finished:
-            self.notes.append(f"the script was ended after {self.trainer.steps} steps; taken as {by_steps} epochs")
+            self.notes.append(f"the script was ended after {self.trainer.steps} steps; `epochs` is taken as {by_steps}")
             return by_steps
         passes = 0 if feed is None else len(feed.passes)
         if not passes or not batches or not 0.5 * passes * batches <= calls <= 2.0 * passes * batches:

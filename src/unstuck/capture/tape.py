@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any, Final, final
 
 import torch
@@ -26,6 +26,9 @@ MOST_BYTES: Final = 2**28
 """Memory that kept results may hold at most."""
 
 _IN_PLACE: Final = ("__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__iand__", "__ior__")
+
+_HOLDERS: Final = (torch.distributions.Distribution, SimpleNamespace)
+"""What holds tensors as plain attributes."""
 
 Autocast = tuple[str, torch.dtype] | None
 
@@ -81,7 +84,7 @@ def leaves(value: Any, path: tuple[Any, ...] = (), depth: int = 0) -> Iterator[t
     """Every tensor inside a result or a batch, with the way to it.
 
     Args:
-        value: Tensors, and tuples, lists, mappings and data classes of them.
+        value: Tensors, and tuples, lists, mappings, data classes and distributions of them.
         path: The way to `value` itself: keys, indices, and ".name" for attributes.
         depth: How deep `value` lies; nothing is looked for below eight levels.
 
@@ -98,6 +101,9 @@ def leaves(value: Any, path: tuple[Any, ...] = (), depth: int = 0) -> Iterator[t
     elif isinstance(value, (tuple, list)):
         for index, part in enumerate(value):
             yield from leaves(part, (*path, index), depth + 1)
+    elif isinstance(value, _HOLDERS):
+        for name, part in vars(value).items():
+            yield from leaves(part, (*path, f".{name}"), depth + 1)
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             yield from leaves(getattr(value, field.name, None), (*path, f".{field.name}"), depth + 1)
