@@ -11,6 +11,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from tests.tiny import comparison, scores, split
+from unstuck.guide import does_same_model_go_lower
 from unstuck.measure.best_constant import BestConstant
 from unstuck.measure.comparison import (
     LARGER_MODEL,
@@ -26,6 +27,7 @@ from unstuck.measure.references import Reference, References
 from unstuck.measure.scores import FinalScores, Scores, SplitScore
 from unstuck.measure.shortfall import FURTHEST, shortfall
 from unstuck.measure.task import Kind, Task
+from unstuck.report import Outcome
 
 
 def missing() -> NoReturn:
@@ -48,8 +50,9 @@ def against(given: Scores, other: References | None, best: float = 1.0) -> Compa
 
 
 class Copy:
-    def __init__(self, training: float, held_out: float | None = None) -> None:
+    def __init__(self, training: float, held_out: float | None = None, complete: bool = True) -> None:
         self.scores = scores(training, held_out)
+        self.complete = complete
 
 
 def measured(base: Comparison, robust: Any, enlarged: Any) -> tuple[Comparison, list[str]]:
@@ -100,6 +103,13 @@ def test_a_learner_that_memorises_proves_nothing() -> None:
 def test_a_shortfall_within_its_noise_is_not_large() -> None:
     assert against(scores(0.9), reference(0.5, 0.5, spread=0.01)).training_is_large
     assert not against(scores(0.9), reference(0.5, 0.5, spread=0.5)).training_is_large
+
+
+def test_an_interval_has_a_scale_also_against_what_is_no_better_than_a_constant() -> None:
+    best = against(scores(0.3), reference(1.5, 1.5, spread=0.2)).best()
+    assert best is not None and (best.shortfall, best.low, best.high) == (0.0, -FURTHEST, FURTHEST)
+    far_above = against(scores(0.1), reference(0.8, 0.8, spread=0.2)).best()
+    assert far_above is not None and far_above.low <= far_above.shortfall < -FURTHEST < far_above.high <= FURTHEST
 
 
 @pytest.mark.parametrize(("run", "is_large"), [(0.089, False), (0.12, True)])
@@ -166,6 +176,16 @@ def test_copies_that_cannot_be_trained_are_left_out() -> None:
     whole, asked = measured(base, None, None)
     assert whole.comparators == base.comparators
     assert asked == ["robust", "enlarged"]
+
+
+@pytest.mark.parametrize(("reached", "counts"), [(0.95, False), (0.85, True)])
+def test_a_copy_cut_short_speaks_only_where_it_goes_lower(reached: float, counts: bool) -> None:
+    """Fewer steps than the run as given, and above it: that says nothing of what the model can do."""
+    base = against(scores(0.9), reference(0.1, 0.1))
+    whole, _ = measured(base, Copy(reached, complete=False), None)
+    assert bool(whole.best(SAME_MODEL)) is counts
+    assert does_same_model_go_lower(whole).answer is (Outcome.ABSENT if counts else Outcome.UNDECIDED)
+    assert measured(base, Copy(reached), None)[0].best(SAME_MODEL) is not None
 
 
 def test_what_is_narrow_on_purpose_is_compared_with_no_larger_model() -> None:

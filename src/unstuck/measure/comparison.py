@@ -290,12 +290,14 @@ def _copy(
     if isinstance(found, EnlargedCopy) and found.how:
         name = f"{name} ({found.how})"
     training, held_out = scores.training, scores.held_out
-    yield comparator_on_loss(
+    by_loss = comparator_on_loss(
         base.given, base.constants, name, kind, training.loss, held_out.loss, held_out.standard_error
     )
     by_error = comparator_on_error(base.given, name, kind, training.error, held_out.error)
-    if by_error is not None:
-        yield by_error
+    compared = [by_loss] if by_error is None else [by_loss, by_error]
+    if not found.complete and not any(each.shortfall > 0.0 for each in compared):
+        return  # cut shorter than the run as given and above it: it shows its time, not what the model can do
+    yield from compared
 
 
 def _ratio(value: float, whole: float) -> float:

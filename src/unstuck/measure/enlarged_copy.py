@@ -31,6 +31,7 @@ class EnlargedCopy:
         factor: How much wider; 1 where blocks were put in instead.
         recipe: How it was trained.
         how: How it was enlarged, as a clause.
+        complete: Whether it took as many steps as the run as given at least.
     """
 
     cost: ClassVar[float] = 3.0
@@ -39,6 +40,7 @@ class EnlargedCopy:
     factor: int
     recipe: str
     how: str = ""
+    complete: bool = True
 
     @classmethod
     def measure(cls, prepared: Prepared, trained: Trained, task: Task | Unmeasured) -> EnlargedCopy:
@@ -61,4 +63,4 @@ class EnlargedCopy:
             except RemedyError as error:
                 raise NotMeasurable(f"{narrow}; {error}") from error
         copy = race(prepared, setup, known, len(trained.run.losses))
-        return cls(copy.scores, factor, copy.recipe, how)
+        return cls(copy.scores, factor, copy.recipe, how, copy.complete)

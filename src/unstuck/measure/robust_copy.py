@@ -53,6 +53,7 @@ class RobustCopy:
         rate: The rate of Adam.
         steps: Steps that it took.
         start: "as given", "drawn anew" or "drawn anew, normalised".
+        complete: Whether it took as many steps as the run as given at least; else its time was up before.
     """
 
     cost: ClassVar[float] = 3.0
@@ -62,6 +63,7 @@ class RobustCopy:
     rate: float
     steps: int
     start: str
+    complete: bool = True
 
     @classmethod
     def measure(cls, prepared: Prepared, trained: Trained, task: Task | Unmeasured) -> RobustCopy:
@@ -199,7 +201,7 @@ def _race_rates(
     ):
         return None
     recipe = f"Adam, rate {rate:g}, standardised inputs, start {start}"
-    return RobustCopy(scores, recipe, rate, len(run.losses), start)
+    return RobustCopy(scores, recipe, rate, len(run.losses), start, len(run.losses) >= steps)
 
 
 def _order(scores: Scores) -> float:

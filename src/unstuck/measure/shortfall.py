@@ -126,7 +126,9 @@ def _spread(given: SplitScore, reached: float) -> float:
 def _comparator(
     name: str, kind: str, scale: str, training: float, held_out: float, least: float, noise: float
 ) -> Comparator:
-    return Comparator(name, kind, scale, training, held_out, least, least - 2.0 * noise, least + 2.0 * noise)
+    # Against what is no better than a constant the noise has no scale; beyond the cap no end of an interval says more.
+    low, high = max(least - 2.0 * noise, min(least, -FURTHEST)), min(least + 2.0 * noise, FURTHEST)
+    return Comparator(name, kind, scale, training, held_out, least, low, high)
 
 
 def or_zero(value: float | None) -> float:
