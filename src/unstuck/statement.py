@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from unstuck.report import Branch, Finding, Outcome, Question, Status
+
+UNTOLD: Final = "Whether it fails could not be decided"
+"""Where no question of the guide was answered with a failure."""
 
 
 def sentence_of(branch: Branch, findings: tuple[Finding, ...], questions: tuple[Question, ...], complete: bool) -> str:
@@ -22,13 +27,14 @@ def sentence_of(branch: Branch, findings: tuple[Finding, ...], questions: tuple[
         return so_far + _proven(findings[0])
     if branch is Branch.HEALTHY and not findings:
         return so_far + _healthy(questions)
+    shown = any(question.answer is Outcome.PRESENT for question in questions)
     where = {
         Branch.HEALTHY: "It trains, and holds up on held-out data",
         Branch.OPTIMISATION: "Optimisation fails: the same model, trained robustly, goes lower",
         Branch.MODEL_BIAS: "The model is too small for these data: a larger one goes lower",
         Branch.MISMATCH: "The test data come from another distribution than the training data",
         Branch.OVERFITTING: "The model overfits",
-        Branch.UNDECIDED: "Where the failure lies could not be decided",
+        Branch.UNDECIDED: "Where the failure lies could not be decided" if shown else UNTOLD,
         Branch.SETUP: "The program does not do what it should",
         Branch.DATA: "The data carry the fault",
     }[branch]
