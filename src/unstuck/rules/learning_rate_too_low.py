@@ -97,6 +97,11 @@ def judge(course: Course) -> Verdict:
         f"A typical step changed the weights by {course.typical_update:.2%} of their size, and the loss had not "
         "settled when the run ended."
     )
+    if course.has_arrived:
+        sentence = (
+            f"A typical step changed the weights by {course.typical_update:.2%} of their size, and none was large: "
+            "that the loss levelled off does not clear the rate."
+        )
     return Verdict(Outcome.PRESENT, sentence, (update, late))
 
 
