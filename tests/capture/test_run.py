@@ -27,6 +27,8 @@ def test_a_script_prints_the_same_to_the_last_bit() -> None:
     assert alone.returncode == 0 and "Loss: 2.3" in alone.stdout
     assert (watched.returncode, watched.stdout) == (alone.returncode, alone.stdout)
     assert "note: the first loss was computed again: 2.30334, as in the script" in watched.stderr
+    assert "without --observe-only, the set-up is examined" in watched.stderr
+    assert "listed below" not in watched.stderr  # nothing is: no report follows
     for part in (
         "model      Net, 4,810 trainable parameters",
         "optimizer  Adadelta(lr=1)",

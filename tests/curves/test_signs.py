@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,16 @@ def written(folder: Path, record: RunRecord, every: int) -> LoggedRun:
 
 def codes(report: Report) -> list[str]:
     return [finding.rule.code for finding in report.findings]
+
+
+def test_a_run_that_was_ended_is_not_blamed_for_its_end(tmp_path: Path) -> None:
+    """`unstuck run --steps 100` ends the script: that the loss still fell is nobody's fault."""
+    run = written(tmp_path, fit(stop_early(digits_mlp.setup())).record, 1)
+    assert "OPT017" in codes(judge_run(run))
+    report = judge_run(replace(run, cut=True))
+    assert not {"OPT017", "OPT002"} & set(codes(report))
+    assert any(each.subject.startswith("OPT017") and "own end" in each.reason for each in report.unchecked)
+    assert not {"OPT017", "OPT002"} & set(codes(replay(from_json(to_json(report)))))
 
 
 HEALTHY: dict[str, Callable[[], Setup]] = {

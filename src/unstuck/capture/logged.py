@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +19,13 @@ FEWEST: Final = 10
 """Losses below which there is no curve to judge."""
 
 
-def logged(observer: Observer, script: Path) -> tuple[LoggedRun, ...]:
+def logged(observer: Observer, script: Path, finished: bool) -> tuple[LoggedRun, ...]:
     """The curves of each optimizer; of all backward passes where no optimizer of torch stepped.
 
     Args:
         observer: Has watched a script.
         script: Its path.
+        finished: Whether the script came to its own end.
 
     Returns:
         One run for each optimizer, in the order of their first steps; none where there are too few losses.
@@ -33,7 +35,7 @@ def logged(observer: Observer, script: Path) -> tuple[LoggedRun, ...]:
             enumerate(trainers, 1)]  # fmt: skip
     if not trainers:
         runs = [_run("all backward passes", script, observer.losses, ())]
-    return tuple(run for run in runs if len(run.columns["loss"]) >= FEWEST)
+    return tuple(replace(run, cut=not finished) for run in runs if len(run.columns["loss"]) >= FEWEST)
 
 
 def _name(trainer: Trainer, place: int) -> str:

@@ -126,16 +126,18 @@ def run(options: argparse.Namespace) -> int:
     if report is not None:
         _deliver(report, report_path, options.plain)
     else:
-        _judge_curves(observer, options, report_path)
+        _judge_curves(observer, options, report_path, ending.finished, recovered.setup is not None)
     return ending.status
 
 
-def _judge_curves(observer: Any, options: argparse.Namespace, path: Path | None) -> None:
+def _judge_curves(
+    observer: Any, options: argparse.Namespace, path: Path | None, finished: bool, could_examine: bool
+) -> None:
     """Judge what was seen by its curves alone, where nothing is to be examined, or nothing can be."""
     from unstuck.capture.logged import logged
     from unstuck.curves import judge_run
 
-    runs = logged(observer, Path(options.script))
+    runs = logged(observer, Path(options.script), finished)
     for run in runs:
         report = judge_run(run, command=_typed(options))
         notes = tuple(each for each in report.notes if "--map" not in each)  # there is no log to map
@@ -152,7 +154,9 @@ def _judge_curves(observer: Any, options: argparse.Namespace, path: Path | None)
         if report.findings or to is not None:
             _deliver(report, to, options.plain)
         elif len(runs) == 1:
-            say(report.sentence)
+            say("the curves show no fault; most faults do not show in curves")
+    if could_examine:
+        say("without --observe-only, the set-up is examined")
 
 
 def _tell(recovered: Recovered, observer: Any, reason: str) -> None:

@@ -191,6 +191,9 @@ def _falling(curves: CurveSummary, course: Course | Unmeasured) -> tuple[Verdict
     falls, evidence = _still_falls(curves, course)
     if math.isnan(course.late_share):
         return Verdict(Outcome.ABSENT, "The training loss did not fall at all.", (evidence,)), None
+    if falls and curves.cut:
+        sentence = "The run did not come to its own end: that the loss still fell says nothing of its length or rate."
+        return Verdict(Outcome.UNDECIDED, sentence, (evidence,)), None
     if falls:
         return None, evidence
     sentence = f"{course.late_share:.0%} of the fall came in the second half of the run."

@@ -59,6 +59,7 @@ class CurveSummary:
         training_at_best: Training loss about the step of the best validation loss, smoothed.
         zero_rate_share: Share of the logged rates that are exactly 0; NaN where no rate was logged.
         gradient_failed_step: From where on every logged norm of the gradient is NaN or infinite; NaN where not.
+        cut: Whether the run did not come to its own end.
     """
 
     cost: ClassVar[float] = 0.0
@@ -87,6 +88,7 @@ class CurveSummary:
     training_at_best: float
     zero_rate_share: float
     gradient_failed_step: float
+    cut: bool = False
 
     @property
     def is_coarse(self) -> bool:
@@ -229,6 +231,7 @@ def _summary(
         training_at_best=_about(steps, losses, best_step),
         zero_rate_share=math.nan if rates is None or not len(rates) else float((rates.values == 0.0).mean()),
         gradient_failed_step=_failed_step(gradients),
+        cut=run.cut,
     )
 
 

@@ -65,6 +65,7 @@ class LoggedRun:
         settings: What the log keeps of the settings, rendered.
         epoch_ends: Step at which each epoch ended, where the log tells it, shape `[E]`.
         notes: What a reader should know, such as that the file ends in the middle of a record; sentences.
+        cut: Whether it is known that the run did not come to its own end.
     """
 
     name: str
@@ -76,6 +77,7 @@ class LoggedRun:
     settings: Mapping[str, str] = field(default_factory=dict)
     epoch_ends: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    cut: bool = False
 
     def series(self, meaning: Meaning) -> LoggedSeries | None:
         """The column that has a meaning, or None."""
