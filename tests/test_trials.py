@@ -24,7 +24,7 @@ from unstuck.pairing import MORE_SEEDS, SEEDS
 from unstuck.report import Outcome
 from unstuck.rule import Aim
 from unstuck.setup import Setup
-from unstuck.trials import Tried, apply_remedy, trial
+from unstuck.trials import NO_SCALE, Tried, apply_remedy, trial
 
 GAUGE = Gauge(comparison(1.0), Aim.TRAINING, by_loss=True)
 
@@ -282,6 +282,16 @@ def test_what_cannot_be_trained_stays_open_and_says_why(losses: dict[tuple[int, 
     assert result.trial.outcome is Outcome.UNDECIDED
     assert "it fell over" in result.trial.note
     assert result.path == () and result.after is None
+
+
+def test_a_remedy_that_changes_a_loss_that_nothing_else_measures_is_not_refuted() -> None:
+    given = line()
+    table = Table(alike(math.inf, 0.2), given)
+    other = replace(given, loss=lambda outputs, targets: (outputs - targets).abs().mean())
+    changed = replace(other, described={**given.described, "number": "1"})
+    result = trial(cast(Laboratory, table), comparison(math.inf), rule("OPT020", lambda: ()), [changed])
+    assert result.trial.outcome is Outcome.UNDECIDED
+    assert result.trial.note == NO_SCALE and result.trial.seeds == ()
 
 
 @pytest.mark.parametrize("raised", [ValueError("no"), ZeroDivisionError(), UnstuckError("no"), RemedyError("no")])

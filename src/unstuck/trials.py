@@ -55,6 +55,10 @@ class Tried:
     measured: Mapping[str, Examination] = field(default_factory=dict)
 
 
+NO_SCALE: Final = "the remedy changes the loss, and no error of the task is known by which to compare"
+"""Why a trial of a remedy that changes the loss may come to no result."""
+
+
 def trial(
     laboratory: Laboratory,
     comparison: Comparison | None,
@@ -86,7 +90,8 @@ def trial(
     if not screened:
         nothing = Trial(
             says, (), Outcome.UNDECIDED, gauge.score, (), (), (), Quantity(GAIN, math.nan),
-            seconds=time.monotonic() - start, note=f"the changed set-up could not be trained: {failure}",
+            seconds=time.monotonic() - start,
+            note=failure if failure == NO_SCALE else f"the changed set-up could not be trained: {failure}",
         )  # fmt: skip
         return Tried(nothing, given, (), None, gauge.by_loss)
     best = max(gain for gain, _ in screened)
@@ -159,12 +164,20 @@ def _screen(
             if not isinstance(attempt, Attempt):  # a change that does not run is passed over; another may
                 failure = failure or str(attempt)
                 continue
+            if not gauge.by_loss and _is_unscored(gauge, attempt.scores):
+                failure = failure or NO_SCALE
+                continue
             screened.append((gauge.gain(control.scores, attempt.scores), candidate))
             if comparison is not None and gauge.is_enough(comparison, attempt.scores, screened[-1][0]):
                 return screened, failure
     reached = {id(changed): _scores(laboratory, changed) for _, changed in screened}
     gauge.note(reached.values())
     return [(gauge.gain(control.scores, reached[id(changed)]), changed) for _, changed in screened], failure
+
+
+def _is_unscored(gauge: Gauge, scores: Scores) -> bool:
+    """Whether a run that ended in numbers has none of the task, so that it cannot be told what another loss gained."""
+    return math.isnan(gauge.number(scores)) and math.isfinite(scores.training.loss)
 
 
 def apply_remedy(rule: Rule, examination: Examination, setup: Setup) -> tuple[Setup, ...]:

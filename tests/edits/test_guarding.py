@@ -7,6 +7,7 @@ from torch import Tensor
 from tests.edits import patients
 from unstuck.edits.guarding import GUARDED, Guard, guarded, in_single_precision, spellings, with_sound_eps
 from unstuck.errors import RemedyError
+from unstuck.gauge import loss_compares
 from unstuck.loop import fit
 
 BREAKING: dict[str, tuple[Callable[[Tensor], Tensor], list[float]]] = {
@@ -62,6 +63,12 @@ def test_a_guarded_setup_trains_as_before_where_nothing_breaks() -> None:
         assert fit(guarded(setup, GUARDED)).losses == fit(setup).losses
     with pytest.raises(RemedyError, match="no bounds"):
         guarded(patients.plain(), frozenset())
+
+
+def test_a_guarded_loss_is_compared_with_the_given_one() -> None:
+    """It is the same number wherever that is one."""
+    setup = patients.plain()
+    assert loss_compares(setup, [guarded(setup, GUARDED)])
 
 
 def test_half_precision_becomes_single() -> None:

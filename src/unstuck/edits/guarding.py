@@ -187,6 +187,7 @@ def guarded(setup: Setup, names: frozenset[str], *, in_loss: bool = True) -> Set
         loss=_Around(setup.loss, guard) if in_loss and setup.loss is not None else setup.loss,
         forward=None if setup.forward is None else _Around(setup.forward, guard),
         train_step=None if setup.train_step is None else _Around(setup.train_step, guard),
+        described={**setup.described, "loss_units": "same"},
     )
     return checked(setup, changed, "the operations could not be kept within bounds")
 
