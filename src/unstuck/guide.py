@@ -75,7 +75,13 @@ def _closes(comparison: Comparison, kind: str, text: str) -> Question:
     name = "share of the shortfall that it closes"
     best, copy = comparison.best(), comparison.best(kind)
     if best is None or copy is None or best.shortfall <= 0.0:
-        return Question(text, Outcome.UNDECIDED, Quantity(name, math.nan), MOST_OF_IT, "it could not be trained")
+        return Question(
+            text,
+            Outcome.UNDECIDED,
+            Quantity(name, math.nan),
+            MOST_OF_IT,
+            "it could not be trained, or only for less long than the run as given",
+        )
     share = comparison.closed_by(kind)
     number = Quantity(name, share)
     if best.shortfall <= 1.0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import unicodedata
 
 import pytest
@@ -14,6 +15,7 @@ from rich.console import Console
 from tests.render import samples
 from tests.render.strategies import reports
 from unstuck.quantity import Quantity, Threshold
+from unstuck.render.html import to_html
 from unstuck.render.lines import cells
 from unstuck.render.page import page
 from unstuck.render.text import plain, print_lines, rich_lines
@@ -288,6 +290,28 @@ def test_a_score_that_is_not_finite_is_named() -> None:
     trial = dataclasses.replace(samples.trial(), before=(float("nan"), float("inf"), 2.3))
     row = next(row for row in plain(_with_trial(trial)).splitlines() if row.startswith("    as given  "))
     assert row.split() == ["as", "given", "nan", "inf", "2.3"]
+
+
+def test_a_trial_that_came_to_no_result_shows_no_numbers() -> None:
+    trial = dataclasses.replace(
+        samples.trial(), seeds=(), before=(), after=(), curves=(), outcome=Outcome.UNDECIDED,
+        gain=Quantity("gain", math.nan), note="the time allowed only 1 of the 180 steps",
+    )  # fmt: skip
+    text = plain(_with_trial(trial, Status.SUSPECTED))
+    assert "It came to no result: no seed was run to its end." in text and "1 of the 180 steps" in text
+    assert "nan" not in text and "0 seeds" not in text
+    page = to_html(_with_trial(trial, Status.SUSPECTED))
+    assert "It came to no result" in page and "gains nan" not in page
+
+
+def test_a_fork_that_could_not_be_measured_shows_its_reason_alone() -> None:
+    report = samples.sick()
+    question = dataclasses.replace(
+        report.questions[0], answer=Outcome.UNDECIDED, because="it could not be trained",
+        quantity=dataclasses.replace(report.questions[0].quantity, value=math.nan, low=None, high=None),
+    )  # fmt: skip
+    text = plain(dataclasses.replace(report, questions=(question,)))
+    assert "it could not be trained" in text and "nan" not in text
 
 
 def test_many_seeds_are_summed_up_as_a_range() -> None:

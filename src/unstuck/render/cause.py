@@ -216,6 +216,7 @@ def _named(change: Change) -> str:
     return f"{change.field}: {was}{change.after}"
 
 
+NO_RESULT: Final = "It came to no result: no seed was run to its end."
 SPAN: Final = "(The span runs from the best constant prediction to the lowest value that anything reached.)"
 
 
@@ -235,6 +236,9 @@ def proof(trial: Trial, width: int, indent: str = "  ") -> list[Line]:
     score = f"{clean(trial.score, 80)}, lower is better:"
     facts = f"{runs} at equal budget, {duration(trial.seconds)}; {score}"
     lines = wrap([Span("The trial: ", "strong"), clean(trial.remedy, 320)], width, indent)
+    if not trial.seeds:
+        lines += wrap([Span(NO_RESULT, "doubt")], width, indent)
+        return lines + (wrap([Span(clean(trial.note, 320), "dim")], width, indent) if trial.note else [])
     lines += wrap([Span(facts, "dim")], width, indent)
     lines += [EMPTY, *_per_seed(trial, width, inner), EMPTY]
     words, style = OUTCOME_WORDS[trial.outcome]

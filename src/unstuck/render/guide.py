@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
@@ -87,6 +88,8 @@ def _fork(question: Question, final: str, indent: str, width: int) -> list[Line]
     name = clean(question.quantity.name, 100)
     number = [Span(f"{name}: "), Span(amount(question.quantity), "code")]
     body = wrap([*number, f", {against(question.quantity, question.limit)}"], room)
+    if math.isnan(question.quantity.value):
+        body = []  # what could not be measured is told by the reason alone
     body += wrap([Span(clean(question.because, 320), "dim")], room)
     lines += [line(indent, bar, *row) for row in body]
     if question.answer is Outcome.UNDECIDED:

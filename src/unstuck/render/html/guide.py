@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -121,7 +122,8 @@ def _node(fork: Fork, asked: dict[str, Question], reached: bool) -> Node:
     if question is None:
         return Node(fork.text, False, False, "", "", "", "", ways)
     undecided = question.answer is Outcome.UNDECIDED
-    number = f"{amount(question.quantity)}, {against(question.quantity, question.limit)}"
+    known = not math.isnan(question.quantity.value)  # else its reason alone tells why
+    number = f"{amount(question.quantity)}, {against(question.quantity, question.limit)}" if known else ""
     return Node(
         clean(question.text, 160), True, undecided, clean(number), clean(question.quantity.name, 120),
         clean(question.limit.source, 240), clean(question.because, 320), ways,

@@ -11,7 +11,7 @@ from typing import Final, final
 from markupsafe import Markup, escape
 
 from unstuck.languages import translated
-from unstuck.render.cause import OUTCOME_WORDS, gained
+from unstuck.render.cause import NO_RESULT, OUTCOME_WORDS, gained
 from unstuck.render.figures import against, amount, duration, number, share, spread
 from unstuck.render.floor import left_over
 from unstuck.render.lines import clean, named
@@ -234,6 +234,8 @@ def proof(trial: Trial) -> Proof:
     rows = tuple((f"seed {seed}", number(before, 4), number(after, 4)) for seed, before, after in scores)
     words, _ = OUTCOME_WORDS[trial.outcome]
     together = ", ".join(clean(code, 20) for code in trial.together_with)
+    if not trial.seeds:
+        return Proof(NO_RESULT, (), "", trial.outcome.value, together, clean(trial.note, 320))
     return Proof(
         facts, rows, f"The remedy {gained(trial)}: {words}.", trial.outcome.value, together, clean(trial.note, 320)
     )
