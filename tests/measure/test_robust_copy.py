@@ -50,6 +50,14 @@ def test_it_gets_at_least_as_many_steps() -> None:
     assert copy_of(line()).steps >= FEWEST_STEPS
 
 
+def test_a_copy_that_ran_out_of_time_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unstuck.measure.robust_copy.LONGEST_SECONDS", 0.01)
+    setup = line()
+    prepared = Prepared.measure(setup)
+    assert race(prepared, setup, None, 1).complete
+    assert not race(prepared, setup, None, 10**7).complete
+
+
 class Flat(nn.Module):
     """A model that cannot tell its inputs apart."""
 

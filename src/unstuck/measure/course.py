@@ -10,7 +10,7 @@ from typing import ClassVar, Final, final
 
 from unstuck.loop import RunRecord
 from unstuck.measure.history import History
-from unstuck.quantity import Threshold
+from unstuck.quantity import Quantity, Threshold
 from unstuck.stats import block_noise, trend
 
 SMOOTHED: Final = 5
@@ -114,6 +114,14 @@ class Course:
     def died_out(self) -> bool:
         """Whether steps began at a sound size and shrank to next to nothing by the optimizer's own doing."""
         return self.pace_kept <= DIED_OUT.value and self.largest_update >= SOUND_UPDATE
+
+    @property
+    def late_fall_share(self) -> Quantity:
+        """`late_share` with its interval."""
+        name = "fall of the loss over the second half / over the whole run"
+        if not (self.fall > 0.0 and math.isfinite(self.fall)):
+            return Quantity(name, math.nan)
+        return Quantity(name, self.late_share, "1", self.late_fall_low / self.fall, self.late_fall_high / self.fall)
 
     @property
     def has_arrived(self) -> bool:

@@ -72,7 +72,7 @@ def judge(noise: GradientNoise, course: Course) -> Verdict:
     scale = min(noise.start.scale, math.inf if noise.end is None else noise.end.scale)
     excess = noise.samples_per_update / scale if scale > 0.0 else math.inf
     waste = Evidence(Quantity("samples behind one update / gradient noise scale", excess, WASTEFUL.unit), WASTEFUL)
-    late = Evidence(Quantity("fall of the loss over the second half / over the whole run", course.late_share), FLAT)
+    late = Evidence(course.late_fall_share, FLAT)
     if not math.isfinite(noise.updates_per_epoch):
         return Verdict(Outcome.UNDECIDED, "How many batches an epoch has is not known.", (few, waste))
     if noise.updates_per_epoch > FEW.value:

@@ -81,7 +81,7 @@ def judge(noise: GradientNoise, course: Course) -> Verdict:
     point = noise.start.scale / samples if samples > 0.0 else math.nan
     name = "gradient noise scale at the start / samples behind one update"
     share = Evidence(Quantity(name, point, NOISY.unit, ratio, largest), NOISY)
-    late = Evidence(Quantity("fall of the loss over the second half / over the whole run", course.late_share), FALLING)
+    late = Evidence(course.late_fall_share, FALLING)
     if not ratio >= NOISY.value:
         sentence = (
             f"The gradient noise scale at the start, {noise.start.scale:.3g} samples, is not clearly above the "

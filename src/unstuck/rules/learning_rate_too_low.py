@@ -70,7 +70,7 @@ def judge(course: Course) -> Verdict:
     typical = Quantity("typical update of the weights in one step / weights", course.typical_update, SMALL.unit)
     largest = Quantity("largest update of the weights in one step / weights", course.largest_update, LEAP.unit)
     update = Evidence(typical, SMALL)
-    late = Evidence(Quantity("fall of the loss over the second half / over the whole run", course.late_share), FLAT)
+    late = Evidence(course.late_fall_share, FLAT)
     if math.isnan(course.typical_update):
         return Verdict(Outcome.UNDECIDED, "No update of the weights was seen.", (update, late))
     if course.typical_update >= SMALL.value:

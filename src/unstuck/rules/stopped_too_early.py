@@ -64,8 +64,7 @@ def judge(course: Course) -> Verdict:
     """Suspect a run that moves at a sound pace and has not come to rest."""
     typical = Quantity("typical update of the weights in one step / weights", course.typical_update, SOUND.unit)
     update = Evidence(typical, SOUND)
-    share = Quantity("fall of the loss over the second half / over the whole run", course.late_share)
-    late = Evidence(share, FLAT)
+    late = Evidence(course.late_fall_share, FLAT)
     if course.non_finite_at >= 0:
         return Verdict(Outcome.ABSENT, "The run ended in a loss that is no finite number.", (late,))
     if math.isnan(course.typical_update):
