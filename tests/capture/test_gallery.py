@@ -154,6 +154,31 @@ def test_losses_of_several_parts_are_recovered(tmp_path: Path, parts: str, loss:
     assert told_loss in told.parts["loss"]
 
 
+EQUATION = """
+import torch
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+x = torch.linspace(0, 1, 20).view(-1, 1).requires_grad_(True)
+force, edge = torch.sin(3 * x).detach(), torch.zeros(1, 1)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for step in range(5):
+    optimizer.zero_grad()
+    u = model(x)
+    slope = torch.autograd.grad(u, x, torch.ones_like(u), create_graph=True)[0]
+    loss = ((slope - force) ** 2).mean() + (model(edge) ** 2).mean()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def test_a_loss_of_derivatives_by_the_inputs_can_be_trained_again(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(EQUATION)
+    told = observed(tmp_path / "train.py", budget=4.0)
+    assert told.missing == ()
+    assert any("the first loss was computed again" in note for note in told.notes)
+    assert told.sentence and "must run" not in told.sentence  # which is what an error of the loss says
+
+
 def test_a_data_set_that_cannot_be_asked_for_its_size_stops_no_script(tmp_path: Path) -> None:
     """As Keras makes one anew for every epoch."""
     script = tmp_path / "train.py"

@@ -177,6 +177,11 @@ class Program:
         return replaced(self.result, value)
 
     @property
+    def differentiates(self) -> bool:
+        """Whether it takes derivatives itself, such as those of a differential equation."""
+        return any(each.function is torch.autograd.grad for each in self.operations.values())
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """The user's lines that it was on, each once."""
         return tuple(dict.fromkeys(each.line for each in self.operations.values() if each.line))

@@ -129,7 +129,7 @@ def read(
     plain = _is_plain(operations, front, calls, inputs, outputs) and not in_training_mode
     forward = None if plain else Forward(programs.to(asked, {*inputs}), inputs, constants, in_training_mode)
     loss = None
-    if targets and outputs:
+    if targets and outputs and not whole.differentiates:  # by its inputs, which must then be those of the outputs
         loss = _loss(programs, operations, result, outputs, targets, constants, memo)
     last = operations.get(result.operation)
     lines = {"loss": last.line if last else "", "forward": operations[calls[-1]].line if calls else ""}

@@ -162,7 +162,7 @@ class _Rebuilding:
         if not streamed and not is_by_sample(step):
             step = read(pattern, model, memo, repeats=repeats, in_training_mode=mode, raw=True)
         places = dict(zip(pattern.entries, first.slice.entries.values(), strict=True))
-        if step.loss is None and self.trainer.model_copy is not None:
+        if step.loss is None and self.trainer.model_copy is not None and not step.whole.differentiates:
             own = copy.deepcopy(self.trainer.model_copy).train(first.training)
             step = with_loss_outside(step, own, places, first.loss / step.scale, first.random)
             if step.loss is not None:

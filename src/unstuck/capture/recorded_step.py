@@ -76,7 +76,18 @@ class RecordedStep:
         """
         targets = len(self.entries) - len(batch) + 1
         parts = batch if targets == 1 else (*batch[:-1], *batch[-1])
+        constants = self.constants
+        if self.whole.differentiates:
+            parts = tuple(_differentiable(part) for part in parts)
+            constants = {key: _differentiable(part) for key, part in constants.items()}
         known = dict(zip(self.entries, parts, strict=True))
         size = next((part.shape[0] for part in parts if isinstance(part, Tensor) and part.dim() > 0), 1)
-        made: Any = self.whole.run(self.constants, model, known, size)
+        made: Any = self.whole.run(constants, model, known, size)
         return made.reshape(()) if isinstance(made, torch.Tensor) else made
+
+
+def _differentiable(part: Any) -> Any:
+    """A part of a batch that derivatives can be taken by; the batch itself stays as it is."""
+    if not isinstance(part, Tensor) or not part.is_floating_point():
+        return part
+    return part.detach().requires_grad_()
