@@ -216,7 +216,10 @@ def harm(codes: Codes, name: str) -> Harm:
     base = _bases()[name]
     try:
         patient = sick(codes, base)
-        return round(Yardstick(healthy_twin(codes, base), patient).gap(), 3)
+        yardstick = Yardstick(healthy_twin(codes, base), patient)
+        if set(codes) & set(RENAMES) and yardstick.well[1] > 1.0 - HARMFUL:
+            return "cannot be cured: the twin is no better than a constant on what still holds"
+        return round(yardstick.gap(), 3)
     except UnstuckError as reason:
         return f"does not fit: {str(reason).splitlines()[0]}"
     except Exception as error:  # a fault of ours; the others are to be measured all the same

@@ -43,6 +43,7 @@ from torch import nn
 
 from unstuck import patients
 from unstuck.edits.batch_norms import batch_norms
+from unstuck.edits.normalisation import insert_normalisation
 from unstuck.edits.passes import with_checked_edit
 from unstuck.edits.reweighting import with_statistics_of
 from unstuck.errors import RemedyError
@@ -77,8 +78,21 @@ def judge(statistics: NormStatistics) -> Verdict:
 
 
 def lag_behind(setup: Setup) -> Setup:
-    """Let the running statistics follow so slowly that they never get there."""
-    return _with_momentum(setup, SLOW)
+    """Let the running statistics follow so slowly that they never get there; batch-norm is put in where there is none.
+
+    Args:
+        setup: What is trained.
+
+    Returns:
+        The changed set-up.
+
+    Raises:
+        RemedyError: If there is no place for a norm, or only for one that does not use the statistics of the batch.
+    """
+    with isolated(setup.seed):
+        model, _ = setup.build()
+    model.train()
+    return _with_momentum(setup if batch_norms(model) else insert_normalisation(setup), SLOW)
 
 
 def _with_momentum(setup: Setup, momentum: float) -> Setup:
