@@ -2,6 +2,7 @@
 
 python -m bench                       everything, two patients at a time; compares with bench/baseline.json
 python -m bench --only 'injected/OPT*'
+python -m bench --draw 1              in another random order: what was mended is measured on other patients
 python -m bench --accept              and makes the result the new baseline (and docs/accuracy.md)
 """
 
@@ -33,6 +34,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="*", metavar="GLOB", help="examine only patients whose id matches")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="examine a fixed random N-th of them")
+    parser.add_argument("--draw", type=int, default=0, metavar="N", help="the random order in which they come")
     parser.add_argument("--jobs", type=int, default=2, help="patients at a time (default: 2)")
     parser.add_argument("--no-floor", action="store_true", help="leave random remedies out")
     parser.add_argument("--again", action="store_true", help="examine nothing: show what bench/latest.json holds")
@@ -83,7 +85,7 @@ def main() -> None:
     options = arguments()
     console = Console()
     ids = [id for id in cases() if fnmatch.fnmatch(id, options.only)]
-    random.Random(0).shuffle(ids)  # a part of them is then a fair sample, the same each time
+    random.Random(options.draw).shuffle(ids)  # a part of them is then a fair sample, the same each time
     ids = ids[:: options.every]
     start = time.monotonic()
     outcomes = known_outcomes(LATEST) if options.again else examined(ids, options, console)

@@ -217,7 +217,6 @@ RULE = Rule(
         *(f"SET{number:03d}" for number in range(1, 21) if number != 18),
         "DAT001",
         "DAT006",
-        "OPT006",
         "OPT011",
         "GEN006",
         "MIS005",
