@@ -74,6 +74,15 @@ def test_a_shortened_trial_proves_only_what_beats_the_whole_run_as_given() -> No
     assert open_.outcome is Outcome.UNDECIDED and open_.trial is not None and open_.trial.gain.value > 0.1
 
 
+def test_a_shortened_trial_refutes_only_what_does_harm() -> None:
+    experiments, known, _ = opened(line(**SLOW), short=8)
+    open_ = experiments.alone(rule("OPT002", rebuilt), suspicion("OPT002"), known)
+    assert open_.outcome is Outcome.UNDECIDED and open_.trial is not None and open_.trial.gain.value < 0.1
+    experiments, known, _ = opened(line(rate=0.1), short=8)
+    harmful = experiments.alone(rule("OPT001", with_rate(1e-7)), suspicion("OPT001"), known)
+    assert harmful.outcome is Outcome.ABSENT
+
+
 def test_more_epochs_are_not_tried_in_shortened_runs() -> None:
     experiments, known, _ = opened(line(**SLOW), short=8)
     finding = experiments.alone(rule("OPT017", longer), suspicion("OPT017"), known)

@@ -50,9 +50,13 @@ def measure(
     gains = [gauge.gain(before, after) for before, after in scores]
     interval = mean_interval(gains) if len(gains) > 1 else None
     outcome, whole = decide(gains), laboratory.whole
-    if whole is not None:  # what a shorter run proves must hold against the longer one that the user has
+    if whole is not None:
         note = " ".join([f"Each run was cut to {laboratory.steps} of {len(whole.run.losses)} steps.", note]).strip()
+        # What a shorter run proves must hold against the longer one that the user has; what it does not show, as long
+        # as it does no harm, a whole run might.
         if outcome is Outcome.PRESENT and gauge.gain(whole.scores, scores[0][1]) < LARGE.value:
+            outcome = Outcome.UNDECIDED
+        if outcome is Outcome.ABSENT and sum(gains) / len(gains) > -LARGE.value:
             outcome = Outcome.UNDECIDED
     record = Trial(
         remedy=says,
