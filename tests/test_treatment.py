@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import unstuck
-from tests.reports import BUDGET, mixed_units, slow, unscaled, unscaled_and_slow, well
+from tests.reports import BUDGET, mixed_units, report, slow, unscaled, unscaled_and_slow, well
 from tests.test_laboratory import Slow
 from tests.tiny import line
 from unstuck import patients, treatment
@@ -64,6 +64,15 @@ def test_causes_that_hurt_together_are_treated_together() -> None:
 
 def frozen_body() -> nn.Module:
     return nn.Sequential(patients.perceptron(4, 16, 16).requires_grad_(False), nn.ReLU(), nn.Linear(16, 3))
+
+
+def test_no_remedy_is_applied_that_did_harm_however_certain_its_cause() -> None:
+    found = report("slow")
+    proven = found.findings[0]
+    assert proven.trial is not None
+    harmful = replace(proven, trial=replace(proven.trial, gain=replace(proven.trial.gain, value=-0.3)))
+    assert treatment._root_cause(replace(found, findings=(harmful,))) is None
+    assert treatment._root_cause(replace(found, findings=(harmful, proven))) is proven
 
 
 def test_what_is_well_stays_as_it_is() -> None:

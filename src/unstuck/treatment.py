@@ -12,8 +12,9 @@ from unstuck.diagnosis import Diagnosing, checked
 from unstuck.errors import RemedyError, UnstuckError
 from unstuck.judgement import chosen_rules
 from unstuck.loop import fit
+from unstuck.measure.comparison import LARGE
 from unstuck.progress import Listener, nobody
-from unstuck.report import Applies, Report, Status
+from unstuck.report import Applies, Finding, Report, Status
 from unstuck.setup import Setup
 from unstuck.trials import apply_remedy
 
@@ -91,8 +92,8 @@ def treat(setup: Setup, *, budget: float | str = 120.0, opt_in: bool = True, pro
 
 def _cured(round_: Diagnosing, report: Report, opt_in: bool) -> tuple[list[str], Setup] | None:
     """What is treated and the set-up without it, where it is proven and its remedy may be applied."""
-    cause = report.cause
-    if cause is None or cause.status is not Status.CONFIRMED or cause.rule.code not in round_.cures:
+    cause = _root_cause(report)
+    if cause is None or cause.rule.code not in round_.cures:
         return None
     tried = round_.cures[cause.rule.code]
     if not tried.path:  # its trial could not be run
@@ -111,6 +112,12 @@ def _cured(round_: Diagnosing, report: Report, opt_in: bool) -> tuple[list[str],
     for name in others:
         first = f"{first} together with {name}"
     return [first], setup
+
+
+def _root_cause(report: Report) -> Finding | None:
+    """The first proven cause whose remedy did no harm: what is wrong can be certain, and the remedy unfit."""
+    proven = [finding for finding in report.findings if finding.status is Status.CONFIRMED]
+    return next((f for f in proven if f.trial is None or not f.trial.gain.value <= -LARGE.value), None)
 
 
 def _courses(given: Setup, cured: Setup, budget: float | str) -> tuple[tuple[float, ...], tuple[float, ...]]:
