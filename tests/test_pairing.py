@@ -25,7 +25,9 @@ from unstuck.report import Outcome
         ([0.9, 0.0, 0.0], Outcome.UNDECIDED),
         ([0.2, -0.2, 0.04], Outcome.ABSENT),
         ([0.18, 0.99, 0.12, 0.28, 0.57], Outcome.PRESENT),  # every seed gains, some run as given failing altogether
-        ([0.18, 0.99, 0.09, 0.28, 0.57], Outcome.UNDECIDED),
+        ([0.81, 0.03, 0.12, 0.23, 0.31], Outcome.PRESENT),
+        ([0.81, -0.01, 0.12, 0.23, 0.31], Outcome.UNDECIDED),  # one is worse off
+        ([0.99, 0.01, 0.02, 0.03, 0.05], Outcome.UNDECIDED),  # most gain next to nothing
         ([0.18, 0.99, 0.12, 0.28], Outcome.UNDECIDED),
         ([0.5, math.nan, 0.5], Outcome.UNDECIDED),
     ],
