@@ -62,5 +62,5 @@ class EnlargedCopy:
                 setup = with_blocks(prepared.setup, UNITS)
             except RemedyError as error:
                 raise NotMeasurable(f"{narrow}; {error}") from error
-        copy = race(prepared, setup, known, len(trained.run.losses))
+        copy = race(prepared, setup, known, trained.run)
         return cls(copy.scores, factor, copy.recipe, how, copy.complete)

@@ -21,7 +21,7 @@ from unstuck.edits.normalisation import insert_normalisation
 from unstuck.edits.regularisation import without_dropout
 from unstuck.edits.scaling import standardise_inputs
 from unstuck.errors import UnstuckError
-from unstuck.loop import fit
+from unstuck.loop import Run, fit
 from unstuck.loop.clock import WorkClock
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
@@ -41,6 +41,9 @@ SCREEN_SHARE: Final = 0.25
 LONGEST_SECONDS: Final = 5.0
 """Time of this thread's own work after which no further recipe is begun."""
 
+RATE_SHARE: Final = 1.0 / 6.0
+"""Share of the time left that each rate of the race may take, so that most is left for the copy itself."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class RobustCopy:
         rate: The rate of Adam.
         steps: Steps that it took.
         start: "as given", "drawn anew" or "drawn anew, normalised".
-        complete: Whether it took as many steps as the run as given at least; else its time was up before.
+        complete: Whether one of them took as many steps as the run as given at least; else their time was up before.
     """
 
     cost: ClassVar[float] = 3.0
@@ -76,17 +79,18 @@ class RobustCopy:
             NotMeasurable: If the model cannot be run outside the user's own training step.
         """
         known = None if isinstance(task, Unmeasured) else task
-        return race(prepared, prepared.setup, known, len(trained.run.losses))
+        return race(prepared, prepared.setup, known, trained.run)
 
 
-def race(prepared: Prepared, setup: Setup, task: Task | None, steps: int) -> RobustCopy:
+def race(prepared: Prepared, setup: Setup, task: Task | None, given: Run) -> RobustCopy:
     """Train a set-up's model by several robust recipes, and keep the best.
 
     Args:
         prepared: Gives the yardstick and the held-out samples.
         setup: Whose model is trained; may be an enlarged version.
         task: The task, where it is known.
-        steps: Steps of the run as given; the copy gets at least as many, and at least `FEWEST_STEPS`.
+        given: The run as given; the copy gets as many steps at least, and at least `FEWEST_STEPS`. The first one may
+            take as long as that run did, too: cut shorter, it would not tell what the model can do.
 
     Returns:
         The best copy by held-out loss.
@@ -101,15 +105,18 @@ def race(prepared: Prepared, setup: Setup, task: Task | None, steps: int) -> Rob
     best: RobustCopy | None = None
     for start, change in _starts(setup):
         try:
-            candidate = _race_rates(prepared, change(setup), task, steps, start, clock)
+            least = given.record.seconds if best is None else 0.0
+            candidate = _race_rates(prepared, change(setup), task, len(given.losses), start, clock, least)
         except UnstuckError as error:
             failures.append(str(error))
             continue
         if candidate is None:  # which says nothing of what the model can do
             failures.append(f"start {start}: its loss or its weights ended in NaN or infinity")
             continue
+        complete = candidate.complete or (best is not None and best.complete)
         if best is None or _order(candidate.scores) < _order(best.scores):
             best = candidate
+        best = replace(best, complete=complete)
         if clock() > LONGEST_SECONDS or _is_perfect(best.scores):
             break
     if best is None:
@@ -177,9 +184,9 @@ def clipped_adam(parameters: list[nn.Parameter], rate: float) -> Optimizer:
 
 
 def _race_rates(
-    prepared: Prepared, setup: Setup, task: Task | None, steps: int, start: str, clock: WorkClock
+    prepared: Prepared, setup: Setup, task: Task | None, steps: int, start: str, clock: WorkClock, least: float
 ) -> RobustCopy | None:
-    """The best copy from one start, None where it ended in no finite numbers."""
+    """The best copy from one start, which may take so many seconds at least; None where it ended in no numbers."""
     batch_size = min(64, max(setup.train.batch_size, 16))
     setup = replace(setup, train=setup.train.with_batch_size(batch_size), validation=prepared.held_out)
     per_epoch = max(1, setup.train.batches_per_epoch or 100)
@@ -190,18 +197,19 @@ def _race_rates(
         if screened and clock() > LONGEST_SECONDS:
             break
         trial = robust(setup, rate, max(1, math.ceil(SCREEN_SHARE * epochs)))
-        run = fit(trial, seconds=max(0.3, (LONGEST_SECONDS - clock()) / 3), clock=clock)
+        run = fit(trial, seconds=max(0.3, RATE_SHARE * (LONGEST_SECONDS - clock())), clock=clock)
         screened.append((_order(scores_of(prepared, task, trial, run.model)), rate))
     rate = min(screened)[1]
     final_setup = robust(setup, rate, epochs)
-    run = fit(final_setup, seconds=max(0.5, LONGEST_SECONDS - clock()), clock=clock)
+    run = fit(final_setup, seconds=max(0.5, least, LONGEST_SECONDS - clock()), clock=clock)
     scores = scores_of(prepared, task, final_setup, run.model)
     if not math.isfinite(_order(scores)) or not all(
         bool(torch.isfinite(weight).all()) for weight in run.model.parameters()
     ):
         return None
     recipe = f"Adam, rate {rate:g}, standardised inputs, start {start}"
-    return RobustCopy(scores, recipe, rate, len(run.losses), start, len(run.losses) >= steps)
+    complete = run.record.stopped != "time" or len(run.losses) >= steps
+    return RobustCopy(scores, recipe, rate, len(run.losses), start, complete)
 
 
 def _order(scores: Scores) -> float:
