@@ -128,16 +128,6 @@ FAULTS = (
     ),
     _fault(
         "text_bag",
-        "sorted by class and never shuffled",
-        "SET019",
-        (
-            "for _ in range(800):\n    label = int(torch.randint(4, (), generator=generator))\n",
-            "for i in range(800):\n    label = i // 200\n",
-        ),
-        ("batch_size=16, shuffle=True", "batch_size=16"),
-    ),
-    _fault(
-        "text_bag",
         "gradients clipped at a norm of 0.001",
         "SET020",
         ("clip_grad_norm_(model.parameters(), 5.0)", "clip_grad_norm_(model.parameters(), 1e-3)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -50,12 +51,25 @@ def tensors(batch: Batch) -> Iterator[Tensor]:
 
 
 def length(batch: Batch) -> int:
-    """Number of samples: the first dimension of the first tensor that has one; 0 where there is none."""
-    return next((tensor.shape[0] for tensor in tensors(batch) if tensor.dim() > 0), 0)
+    """Number of samples: the first dimension that most tensors share, the first of these; 0 where there is none.
+
+    Ragged samples laid end to end (all words of all texts, with where each text begins) are longer than the batch.
+
+    Args:
+        batch: A batch.
+
+    Returns:
+        The number.
+    """
+    return statistics.mode(_lengths(batch) or [0])
+
+
+def _lengths(batch: Batch) -> list[int]:
+    return [tensor.shape[0] for tensor in tensors(batch) if tensor.dim() > 0]
 
 
 def concatenate(batches: list[Batch]) -> Batch:
-    """Join batches of equal structure along their first dimension.
+    """Join batches of equal structure along their first dimension, which counts samples.
 
     Args:
         batches: At least one.
@@ -64,19 +78,25 @@ def concatenate(batches: list[Batch]) -> Batch:
         One batch.
 
     Raises:
-        ValueError: If the structures or the shapes do not fit.
+        ValueError: If the structures or the shapes do not fit, or something else is counted as well.
     """
+    if any(len(set(_lengths(batch))) > 1 for batch in batches):
+        raise ValueError("tensors of one batch differ in their first dimension")
+    return _joined(batches)
+
+
+def _joined(batches: list[Batch]) -> Batch:
     first = batches[0]
     if isinstance(first, Tensor):
         if any(batch.shape[1:] != first.shape[1:] or batch.dtype != first.dtype for batch in batches):
             raise ValueError("shapes differ")
         return torch.cat(batches)
     if isinstance(first, Mapping):
-        return {key: concatenate([batch[key] for batch in batches]) for key in first}
+        return {key: _joined([batch[key] for batch in batches]) for key in first}
     if isinstance(first, tuple) and hasattr(first, "_fields"):
-        return type(first)(*(concatenate(list(parts)) for parts in zip(*batches, strict=True)))
+        return type(first)(*(_joined(list(parts)) for parts in zip(*batches, strict=True)))
     if isinstance(first, (tuple, list)):
-        return type(first)(concatenate(list(parts)) for parts in zip(*batches, strict=True))
+        return type(first)(_joined(list(parts)) for parts in zip(*batches, strict=True))
     raise ValueError(f"no tensor but {type(first).__name__}")
 
 
