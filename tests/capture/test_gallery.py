@@ -179,6 +179,32 @@ def test_a_loss_of_derivatives_by_the_inputs_can_be_trained_again(tmp_path: Path
     assert told.sentence and "must run" not in told.sentence  # which is what an error of the loss says
 
 
+GRAPH = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+features, graph, labels = torch.randn(30, 4), torch.rand(30, 30).softmax(1), torch.arange(30) % 3
+labelled = torch.arange(12)
+class Convolution(nn.Linear):
+    def forward(self, x, graph):
+        return graph @ super().forward(x)
+model = Convolution(4, 3)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for epoch in range(20):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(features, graph)[labelled], labels[labelled]).backward()
+    optimizer.step()
+"""
+
+
+def test_a_graph_of_which_some_nodes_have_labels_is_one_batch(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(GRAPH)
+    told = observed(tmp_path / "train.py", steps=5)
+    assert told.missing == ()
+    assert any("the first loss was computed again" in note for note in told.notes)
+    assert told.parts["train"].startswith("one batch of 30 in every step")
+
+
 def test_a_data_set_that_cannot_be_asked_for_its_size_stops_no_script(tmp_path: Path) -> None:
     """As Keras makes one anew for every epoch."""
     script = tmp_path / "train.py"

@@ -58,6 +58,8 @@ def data_part(name: str, data: Data, feed: Feed | None) -> Part:
     size = "samples of unknown number" if data.size is None else f"{data.size:,} samples"
     order = "shuffled" if data.shuffled else "in order"
     what = f"{size}, {order}, batches of {data.batch_size}" if name == "train" else size
+    if name == "train" and data.size == 1 and data.batch_size > 1:
+        what = f"one batch of {data.batch_size} in every step"
     return Part(name, what, feed.line if feed is not None else "")
 
 

@@ -199,14 +199,32 @@ def _samples(piece: Slice) -> int:
 
 
 def _data(piece: Slice, operations: Mapping[int, Operation], samples: int) -> set[int]:
-    """Keys of the leaves that are data: out of a loader, rows of a tensor, or else tensors with a row a sample."""
-    used = {
-        each.key for operation in operations.values() for each in references_of(operation) if isinstance(each, Leaf)
-    }
+    """Keys of the leaves that are data: out of a loader, rows of a tensor, or else tensors with a row a sample.
+
+    Where none of the first two gets to the model, such as the labelled nodes of a graph, the last count besides.
+
+    Args:
+        piece: Cut from the tape.
+        operations: Those that lead to the loss.
+        samples: In the batch.
+
+    Returns:
+        Their keys.
+    """
+    used = _leaves(operations, operations)
     found = {key for key in used if piece.origins[key].feed is not None or piece.origins[key].source is not None}
-    if found:
+    calls = [number for number in piece.modules if number in operations]
+    fed = _leaves(operations, set().union(*(reach_of(operations, Value(number)) for number in calls)))
+    if found and (found & fed or not calls):
         return found
-    return {key for key in used if (tensor := piece.origins[key].tensor).dim() > 0 and tensor.shape[0] == samples}
+    return found | {
+        key for key in used if (tensor := piece.origins[key].tensor).dim() > 0 and tensor.shape[0] == samples
+    }
+
+
+def _leaves(operations: Mapping[int, Operation], numbers: Iterable[int]) -> set[int]:
+    """Keys of the leaves that some operations take."""
+    return {each.key for number in numbers for each in references_of(operations[number]) if isinstance(each, Leaf)}
 
 
 def _is_plain(
