@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special  # noqa: F401 - filters its own warnings when first imported, which is no trace of ours
+import sympy  # noqa: F401 - likewise
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset

@@ -145,6 +145,11 @@ REFUSED: dict[str, Callable[[], dict[str, Any]]] = {
     "own step": lambda: {"train_step": lambda m, o, b: torch.zeros(())},
     "stream": lambda: {"train": Stream()},
     "LBFGS": lambda: {"optimizer": torch.optim.LBFGS},
+    "sparse gradients": lambda: {
+        "train": (torch.arange(36 * 3).reshape(36, 3) % 7, torch.arange(36) % 2),
+        "model": lambda: nn.EmbeddingBag(7, 2, sparse=True),
+        "optimizer": torch.optim.SparseAdam,
+    },
     "loss a vector": lambda: {"loss": nn.CrossEntropyLoss(reduction="none")},
 }
 

@@ -173,7 +173,12 @@ class _Together:
 
     def _step(self, batch: Batch, first: bool) -> None:
         losses = self._losses(batch, first)
-        torch.autograd.backward(losses.sum())
+        try:
+            torch.autograd.backward(losses.sum())
+        except RuntimeError as error:  # the sparse gradient of an embedding cannot be batched
+            if first:
+                raise NotTogether from error
+            raise
         for run, loss in zip(self.runs, losses.tolist(), strict=True):
             if not run.stopped:
                 run.losses.append(loss)
