@@ -18,7 +18,7 @@ import unstuck
 from examples import digits_mlp
 from unstuck.cli.runs import judged
 
-RUNS = (("rate 0.005", 0.005, 12), ("rate 0.05", 0.05, 12), ("rate 3", 3.0, 4))
+RUNS = (("rate 0.005", 0.005, 12), ("rate 0.05", 0.05, 12), ("rate 3", 3.0, 7))
 BATCH = 32
 PAUSE = 0.7
 """Seconds between the epochs of the run that is left open: a record is written once a second, while steps are taken."""

@@ -58,7 +58,7 @@ def test_a_cure_trains_and_takes_raw_inputs(held_out: bool) -> None:
 def test_causes_that_hurt_together_are_treated_together() -> None:
     given = unscaled_and_slow()
     cure = unstuck.treat(given, budget=BUDGET)
-    treated(cure, "inputs-not-normalised with learning-rate-too-low")
+    treated(cure, "inputs-not-normalised together with learning-rate-too-low")
     assert loss_on_raw_inputs(cure.setup) < 0.2
 
 
