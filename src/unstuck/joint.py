@@ -3,7 +3,8 @@
 First step by step, as one would treat and examine again: on top of the remedy that brought the loss down furthest,
 though not far enough, those are tried that are suspected still, or only now, and so on. Where that does not cure, all
 suspected remedies are applied one after the other, or all but one. Where one of these ways cures, each remedy is left
-out once: those without which the cure fails are necessary, the others are by-standers. A remedy that only takes back or
+out once: those without which the cure fails are necessary, the others are by-standers. What other seeds do not bear out
+was lucky, and the next way is tried. A remedy that only takes back or
 redoes what another one changed is no further cause, and one that a suspected cause explains gives way to that cause's
 remedy where it cures as well in its place: how far a remedy comes alone depends on how many ways of it there are.
 """
@@ -69,28 +70,28 @@ def try_together(
         gauge = Gauge(comparison, Aim.TRAINING, loss_compares(given, [way.setup]))
         gain = gain_of(laboratory, gauge, way.setup) if len(way.path) > 1 else 0.0
         if gain >= LARGE.value:
-            break
+            by_cause = _by_causes(laboratory, examination, comparison, rules, alone, left, by_code, way, gain)
+            for found in [way] if by_cause is None else [by_cause, way]:
+                proven = _proven(laboratory, comparison, by_code, found, announce)
+                if proven is not None:
+                    return _shared(proven, time.monotonic() - start)
         if laboratory.exhausted:
-            return {}
-    else:
-        return {}
-    by_cause = _by_causes(laboratory, examination, comparison, rules, alone, left, by_code, way, gain)
-    for found in [way] if by_cause is None else [by_cause, way]:
-        proven = _proven(laboratory, comparison, by_code, found, announce)
-        if proven is not None:
-            seconds = time.monotonic() - start
-            return {
-                code: replace(
-                    proven,
-                    trial=replace(
-                        proven.trial,
-                        seconds=seconds,
-                        together_with=tuple(other for other, _ in proven.path if other != code),
-                    ),
-                )
-                for code, _ in proven.path
-            }
+            break
     return {}
+
+
+def _shared(proven: Tried, seconds: float) -> dict[str, Tried]:
+    """The joint trial for each of its rules, which tells of the others."""
+    codes = [code for code, _ in proven.path]
+    return {
+        code: replace(
+            proven,
+            trial=replace(
+                proven.trial, seconds=seconds, together_with=tuple(other for other in codes if other != code)
+            ),
+        )
+        for code in codes
+    }
 
 
 def _proven(
