@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from unstuck.capture.tape import Tape
 
 # What torch keeps of hooks on all modules besides the hooks themselves, and whether such a hook is shown keywords
-# (from 2.7 on; without them a call by keywords cannot be rebuilt, and is found out by its loss).
+# (in torch 2.4 it is not: a call by keywords cannot be rebuilt there, and is found out by its loss).
 _MARKS: Final[tuple[dict[int, bool], ...]] = tuple(
     getattr(torch_modules, f"_global_forward_hooks_{what}", {}) for what in ("always_called", "with_kwargs")
 )

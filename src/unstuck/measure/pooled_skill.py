@@ -12,7 +12,7 @@ from unstuck.measure.learners import Whole, quietly
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.problem import Problem
 from unstuck.measure.protocol import NotMeasurable
-from unstuck.measure.table_learners import LEARNERS, constant_error, errors_of, taught_on, wanted_of
+from unstuck.measure.table_learners import LEARNERS, constant_error, errors_of, require_one_target, taught_on, wanted_of
 from unstuck.measure.task import Kind, Task
 from unstuck.setup.randomness import isolated, one_thread
 
@@ -58,8 +58,7 @@ class PooledSkill:
         Raises:
             NotMeasurable: If there is no one target a sample, or all samples are training samples.
         """
-        if task.per_position or task.kind is Kind.LABELS:
-            raise NotMeasurable("it is told for one class or for numbers a sample only")
+        require_one_target(task)
         if prepared.held_out is prepared.setup.train:
             raise NotMeasurable("there are no labelled samples but those of training")
         problem = Problem.of(prepared, task)

@@ -16,6 +16,19 @@ LEARNERS: Final = ("linear", "trees", "neighbours")
 MOST_CLASSES: Final = 50
 
 
+def require_one_target(task: Task) -> None:
+    """Refuse what has several targets a sample.
+
+    Args:
+        task: The task.
+
+    Raises:
+        NotMeasurable: If there is a target for every position, or several labels at once.
+    """
+    if task.per_position or task.kind is Kind.LABELS:
+        raise NotMeasurable("it is told for one class or for numbers a sample only")
+
+
 def wanted_of(task: Task, targets: Any) -> Any:
     """Targets as a learner takes them.
 

@@ -16,7 +16,7 @@ from unstuck.measure.problem import Problem
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.shift.ratio import drawn, log_odds
 from unstuck.measure.shift.test_data import TestGap
-from unstuck.measure.table_learners import LEARNERS, constant_error, errors_of, taught_on, wanted_of
+from unstuck.measure.table_learners import LEARNERS, constant_error, errors_of, require_one_target, taught_on, wanted_of
 from unstuck.measure.task import Kind, Task
 from unstuck.setup.randomness import isolated, one_thread
 from unstuck.stats import mean_interval
@@ -106,8 +106,7 @@ class ConceptGap:
         problem = Problem.of(prepared, task)
         if problem.test is None or len(problem.test) < FEWEST:
             raise NotMeasurable(f"at least {FEWEST} test samples are needed to teach a learner on them")
-        if task.per_position or task.kind is Kind.LABELS:
-            raise NotMeasurable("it is told for one class or for numbers a sample only")
+        require_one_target(task)
         with isolated(0), one_thread(), quietly():
             features = Features.fit(problem.train.inputs)
             ours, theirs = features.table(problem.train.inputs)[:SIDE], features.table(problem.test.inputs)[:SIDE]

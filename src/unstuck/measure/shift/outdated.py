@@ -18,7 +18,7 @@ from unstuck.measure.sample_scores import sample_scores
 from unstuck.measure.shift.concept import COMMON, FEWEST, FOLDS, REMEMBERED, SIDE
 from unstuck.measure.shift.drift import CHANCE
 from unstuck.measure.shift.test_data import TestGap
-from unstuck.measure.table_learners import wanted_of
+from unstuck.measure.table_learners import require_one_target, wanted_of
 from unstuck.measure.task import Kind, Task
 from unstuck.setup import Data, StackedData
 from unstuck.setup.randomness import isolated, one_thread
@@ -91,8 +91,7 @@ class OutdatedAnswers:
             raise NotMeasurable("the test loss is as low as the held-out loss, or is not known")
         if setup.test is None or prepared.held_out is setup.train:
             raise NotMeasurable("there are no held-out samples to compare with")
-        if task.per_position or task.kind is Kind.LABELS:
-            raise NotMeasurable("it is told for one class or for numbers a sample only")
+        require_one_target(task)
         with isolated(0), one_thread(), quietly():
             features = Features.fit(inputs_of(setup.train.head(SIDE)))
             limit = _limit(prepared, trained, task)
@@ -138,8 +137,7 @@ def still_right(prepared: Prepared, trained: Trained, task: Task, known: Stacked
     Raises:
         NotMeasurable: If too few of the answers to `known` are right, or wrong.
     """
-    if task.per_position or task.kind is Kind.LABELS:
-        raise NotMeasurable("it is told for one class or for numbers a sample only")
+    require_one_target(task)
     with isolated(0), one_thread(), quietly():
         features = Features.fit(inputs_of([asked.samples]))
         wrong = _wrong(prepared, trained, task, known, _limit(prepared, trained, task))

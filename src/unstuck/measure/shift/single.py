@@ -13,6 +13,7 @@ from unstuck.measure.preparation import Prepared
 from unstuck.measure.problem import Problem, Split
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.measure.shift.test_data import TestGap
+from unstuck.measure.table_learners import require_one_target
 from unstuck.measure.task import Kind, Task
 from unstuck.setup.randomness import isolated, one_thread
 
@@ -82,8 +83,7 @@ class SingleFeatures:
             raise NotMeasurable("features by themselves are looked at in one table of inputs only")
         if input_kind(tables[0]) is not InputKind.VECTORS or not 2 <= tables[0].shape[1] <= WIDEST:
             raise NotMeasurable(f"the inputs are no 2 to {WIDEST} numbers a sample")
-        if task.per_position or task.kind is Kind.LABELS:
-            raise NotMeasurable("it is told for one class or for numbers a sample only")
+        require_one_target(task)
         with isolated(0), one_thread(), quietly():
             splits = [_pair(task, split) for split in (problem.train, problem.held_out, problem.test)]
             found = [_alone(number, task.kind is Kind.VALUES, *splits) for number in range(tables[0].shape[1])]
