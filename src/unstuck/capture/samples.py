@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch.utils.data import DataLoader
 
 from unstuck.capture.program import Leaf, Reference
@@ -12,7 +11,7 @@ from unstuck.capture.reading import Step
 from unstuck.capture.recorded_functions import Prepare
 from unstuck.capture.recovered import Unclear
 from unstuck.capture.sightings import Feed, Origin, Sampled, Slice
-from unstuck.setup.batch import Batch, concatenate, tensors
+from unstuck.setup.batch import Batch, are_equal, concatenate, tensors
 from unstuck.setup.data import Data, StackedData
 from unstuck.setup.loader import data_of
 from unstuck.setup.randomness import isolated
@@ -103,7 +102,7 @@ def _streamed(step: Step, steps: Sequence[Sampled], pattern: Slice, notes: list[
             inputs = tuple(found[part].detach() for part in step.inputs)
             targets = tuple(found[part].detach() for part in step.targets)
             batches.append((*inputs, targets[0] if len(targets) == 1 else targets))
-    if batches and all(_are_equal(batch, batches[0]) for batch in batches[1:]):
+    if batches and all(are_equal(batch, batches[0]) for batch in batches[1:]):
         notes.append("every step that was looked at took the same samples: they are the training data")
         batches = batches[:1]
         if len({tensor.shape[:1] for tensor in tensors(batches[0])}) > 1:  # such as a graph and the nodes with labels
@@ -121,11 +120,6 @@ def _streamed(step: Step, steps: Sequence[Sampled], pattern: Slice, notes: list[
         "`unstuck.hint(train=(inputs, targets))` gives them all"
     )
     return StackedData(samples, step.samples, True)
-
-
-def _are_equal(one: Batch, other: Batch) -> bool:
-    pairs = zip(tensors(one), tensors(other), strict=True)
-    return all(a is b or (a.shape == b.shape and torch.equal(a, b)) for a, b in pairs)
 
 
 def _as_it_is(batch: Batch) -> Batch:

@@ -68,6 +68,17 @@ def _lengths(batch: Batch) -> list[int]:
     return [tensor.shape[0] for tensor in tensors(batch) if tensor.dim() > 0]
 
 
+def are_equal(left: Batch, right: Batch) -> bool:
+    """Whether two batches of one structure hold the same numbers; what is missing in both counts as the same."""
+    pairs = list(zip(tensors(left), tensors(right), strict=True))
+    return all(
+        one.shape == other.shape
+        and one.dtype == other.dtype
+        and bool(torch.equal(one.nan_to_num(), other.nan_to_num()))
+        for one, other in pairs
+    )
+
+
 def concatenate(batches: list[Batch]) -> Batch:
     """Join batches of equal structure along their first dimension, which counts samples.
 

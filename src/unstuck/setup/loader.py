@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from unstuck.errors import ExaminationError, SetupError
 from unstuck.setup.advice import advice
-from unstuck.setup.batch import Batch, concatenate, length, map_tensors, tensors
+from unstuck.setup.batch import Batch, are_equal, concatenate, length, map_tensors, tensors
 from unstuck.setup.data import Data, StackedData
 from unstuck.setup.randomness import isolated, seeded
 from unstuck.setup.reading import Recipe, copied, transform_of
@@ -229,7 +229,7 @@ def _stacked(recipe: Recipe, count: int) -> Batch | None:
         try:
             first, second = recipe.collate(once), recipe.collate(again)
             pair, alone = recipe.collate(once[:2]), [recipe.collate([sample]) for sample in once[:2]]
-            by_sample = _same(first, second) and _same(concatenate(alone), pair)
+            by_sample = are_equal(first, second) and are_equal(concatenate(alone), pair)
         except Exception:  # samples of several sizes: whether the user's own batches can be made, reading them tells
             return None
         elements = sum(tensor.numel() for tensor in tensors(first)) / len(probed) * count
@@ -248,13 +248,3 @@ def _stacked(recipe: Recipe, count: int) -> Batch | None:
 def _is_column_wise(batch: Batch, count: int) -> bool:
     found = list(tensors(batch))
     return bool(found) and all(tensor.dim() > 0 and tensor.shape[0] == count for tensor in found)
-
-
-def _same(left: Batch, right: Batch) -> bool:
-    pairs = list(zip(tensors(left), tensors(right), strict=True))
-    return all(
-        one.shape == other.shape
-        and one.dtype == other.dtype
-        and bool(torch.equal(one.nan_to_num(), other.nan_to_num()))
-        for one, other in pairs
-    )
