@@ -67,6 +67,12 @@ def test_what_cannot_be_told_is_left_as_a_line_that_says_what_is_needed(tmp_path
     compile(text, "made.py", "exec")
     assert 'raise NotImplementedError("TODO: train: give the 178 samples' in text
     assert "minibatch_permutation.py:" in text and "return torch.nn.functional.cross_entropy(outputs, targets)" in text
+    in_chinese = tmp_path / "chinese.py"
+    chinese = [*words[:3], "--lang", "zh", "init", "-o", str(in_chinese), words[-1]]
+    ended = subprocess.run(chinese, capture_output=True, text=True, env=ALONE, timeout=300)
+    assert "请以 `(inputs, targets)` 或 DataLoader 的形式给出这 178 个样本" in ended.stderr + in_chinese.read_text()
+    assert "TODO: train: 请以" in in_chinese.read_text()
+    compile(in_chinese.read_text(), "chinese.py", "exec")
     again = subprocess.run(words, capture_output=True, text=True, env=ALONE, timeout=300)
     assert again.returncode == 2 and "must not overwrite" in again.stderr and out.read_text() == text
 

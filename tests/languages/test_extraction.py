@@ -112,3 +112,14 @@ def test_the_names_of_quantities_with_an_interval_are_messages() -> None:
 def test_what_is_being_measured_is_told_by_its_class() -> None:
     assert found("class NoiseFloor:\n    @classmethod\n    def measure(cls): ...") == ["measuring noise floor"]
     assert found("class NoiseFloor:\n    def judge(cls): ...") == []
+
+
+def test_in_a_file_that_writes_code_only_what_is_marked_or_raised_is_a_message() -> None:
+    source = """
+    lines = ["return the outputs of it", told(marked(f"make the {name} here"))]
+    raise Unwritable(f"it is computed in {mode} precision")
+    """
+    assert [message.text for message in messages(textwrap.dedent(source), strict=True)] == [
+        "make the {0} here",
+        "it is computed in {0} precision",
+    ]

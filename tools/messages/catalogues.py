@@ -42,9 +42,12 @@ DOMAINS: Final = (
 
 UNREAD: Final = re.compile(
     r"languages/(?!words)|(patients|render/(schema|choice_schema|sarif|junit|machine)|recording/schema"
-    r"|capture/(writing|spelling)|serving/guard)\.py"
+    r"|serving/guard)\.py"
 )
-"""Files that speak to machines, or write source code: schemas, SARIF, JUnit, headers of web pages, `unstuck init`."""
+"""Files that speak to machines: schemas, SARIF, JUnit, headers of web pages."""
+
+WRITING_CODE: Final = re.compile(r"capture/(writing|spelling)\.py")
+"""Files that write source code, for `unstuck init`: in them only what is marked, or said by an error, is a message."""
 
 METHODS: Final[Mapping[str, str]] = {
     ".py": "tools.messages.python:extract",
@@ -112,7 +115,8 @@ def extracted() -> dict[str, dict[str, Source]]:
     for path in sorted(PACKAGE.rglob("*")):
         if path.suffix not in METHODS or path.name.endswith(".min.js") or not (domain := domain_of(path)):
             continue
-        add(domain, path, METHODS[path.suffix])
+        writes_code = WRITING_CODE.match(path.relative_to(PACKAGE).as_posix())
+        add(domain, path, "tools.messages.python:extract_strictly" if writes_code else METHODS[path.suffix])
         if domain.startswith("rules-"):
             add(domain.replace("rules-", "explain-"), path, "tools.messages.documents:extract")
     return domains

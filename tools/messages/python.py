@@ -204,9 +204,10 @@ def reads_like_words(text: str) -> bool:
 
 
 class _Finder(ast.NodeVisitor):
-    """Walks a file; `marked` says whether single words count where it stands."""
+    """Walks a file; `marked` says whether single words count where it stands, `strict` that only they do."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, strict: bool) -> None:
+        self.strict = strict
         self.lines = [line.encode() for line in source.splitlines()]
         self.found: list[Message] = []
         self.known: dict[str, ast.expr] = {}
@@ -217,7 +218,7 @@ class _Finder(ast.NodeVisitor):
         core = text.strip()
         if not LETTERS.search(re.sub(r"\{\d+\}", "", core)):
             return
-        if reads_like_words(core) or (marked and not CODE.search(core)):
+        if (reads_like_words(core) and not self.strict) or (marked and not CODE.search(core)):
             self.found.append(Message(core, line))
 
     def read(self, node: ast.AST | None, marked: bool = False) -> None:
@@ -284,6 +285,8 @@ class _Finder(ast.NodeVisitor):
             return
         owner = f"{_name(node.func.value)}." if isinstance(node.func, ast.Attribute) else ""
         places = NAMED.get(name, NAMED.get(f"{owner}{name}", ()))
+        if self.strict and self.is_marked and OURS.search(name):
+            places = (0,)
         for index, argument in enumerate(node.args):
             self.read(argument, name in MARKS or index in places)
         for keyword in node.keywords:
@@ -298,7 +301,7 @@ class _Finder(ast.NodeVisitor):
                 if isinstance(part, ast.Call) and _name(part.func) == "sentence":
                     self.read(part)
             return
-        self.generic_visit(node)
+        self.read(node.exc, self.strict)
 
     def visit_Compare(self, node: ast.Compare) -> None:
         """Nothing that is compared is read."""
@@ -379,16 +382,17 @@ def _choices(function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, ast.
     }
 
 
-def messages(source: str) -> list[Message]:
+def messages(source: str, strict: bool = False) -> list[Message]:
     """The messages of a Python source, in the order of their lines.
 
     Args:
         source: The text of a file.
+        strict: Whether the file writes code, so that only what is marked or said by an error of ours is read.
 
     Returns:
         Each as often as it stands there.
     """
-    finder = _Finder(source)
+    finder = _Finder(source, strict)
     finder.visit(ast.parse(source))
     return finder.found
 
@@ -398,4 +402,12 @@ def extract(
 ) -> Iterator[tuple[int, str | None, str, list[str]]]:
     """The extraction method for Babel: line, function name (None), message, comments."""
     for message in messages(fileobj.read().decode("utf-8")):
+        yield message.line, None, message.text, []
+
+
+def extract_strictly(
+    fileobj: IO[bytes], keywords: Any, comment_tags: Any, options: Any
+) -> Iterator[tuple[int, str | None, str, list[str]]]:
+    """The same for a file that writes code."""
+    for message in messages(fileobj.read().decode("utf-8"), strict=True):
         yield message.line, None, message.text, []

@@ -16,6 +16,7 @@ from unstuck.capture.recorded_script import Place, Recording
 from unstuck.capture.recorded_step import RecordedStep
 from unstuck.capture.spelling import module_source, spelled
 from unstuck.capture.variables import names_in
+from unstuck.languages import marked
 from unstuck.setup import Setup
 from unstuck.setup.data import LoadedData
 
@@ -37,16 +38,17 @@ class Written:
     todo: tuple[str, ...]
 
 
-def written(recording: Recording) -> Written:
+def written(recording: Recording, told: Callable[[str], str] = str) -> Written:
     """Write the file.
 
     Args:
         recording: What a run has shown.
+        told: Puts a sentence into the language of the reader; the code stays as it is.
 
     Returns:
         Source that compiles; where something cannot be told, `setup` raises `NotImplementedError` with what is needed.
     """
-    return _Writing(recording).run()
+    return _Writing(recording, told).run()
 
 
 @final
@@ -55,6 +57,7 @@ class _Writing:
     """The writing of one file."""
 
     recording: Recording
+    told: Callable[[str], str]
     todo: list[str] = field(default_factory=list)
     functions: list[str] = field(default_factory=list)
     given: dict[str, str] = field(default_factory=dict)
@@ -66,7 +69,7 @@ class _Writing:
         self._made("model", recording.model)
         setup = recording.setup
         if setup is None:
-            for sentence in recording.missing or ("the run showed no training",):
+            for sentence in recording.missing or (marked("the run showed no training"),):
                 self._needs("loss", sentence)
             self.given["loss"] = "loss"
         else:
@@ -85,8 +88,7 @@ class _Writing:
         return Written(self._text(taken), tuple(self.todo))
 
     def _needs(self, name: str, what: str, line: str = "") -> None:
-        where = f" ({line})" if line else f" ({self.recording.script})"
-        self.todo.append(f"{name}: {what}{where}")
+        self.todo.append(f"{name}: {self.told(what)} ({line or self.recording.script})")
 
     def _try(self, name: str, write: Callable[[], None]) -> None:
         try:
@@ -100,9 +102,8 @@ class _Writing:
         if place.line:
             self.wanted.append((place.name, place.line))
         else:
-            self._needs(
-                name, f"make the script's {name} here; no variable of the script was seen to hold it", place.seen
-            )
+            what = marked(f"make the script's {name} here; no variable of the script was seen to hold it")
+            self._needs(name, what, place.seen)
 
     # Parts.
 
@@ -114,23 +115,22 @@ class _Writing:
             if name != "train" and split is None:
                 continue
             if place is None:
-                size = "" if split is None or split.size is None else f" {split.size:,}"
                 self.given[name] = name
-                self._needs(
-                    name,
-                    f"give the{size} samples as `(inputs, targets)` or as a DataLoader; the script reads no loader for "
-                    "them",
-                    f"{self.recording.script}:{self.recording.training}",
-                )
+                what = marked("give it as `(inputs, targets)` or as a DataLoader; the script reads no loader for it")
+                if split is not None and split.size is not None:
+                    what = marked(
+                        f"give the {split.size:,} samples as `(inputs, targets)` or as a DataLoader; the script reads "
+                        "no loader for them"
+                    )
+                self._needs(name, what, f"{self.recording.script}:{self.recording.training}")
                 continue
             self._made(name, place)
             if isinstance(split, LoadedData) and split.change is not None:
-                self._needs(
-                    name,
+                what = marked(
                     "the script changes each batch before the model and the loss get it; make the loader give "
-                    "(inputs, targets) as they take them",
-                    f"{self.recording.script}:{self.recording.training}",
+                    "(inputs, targets) as they take them"
                 )
+                self._needs(name, what, f"{self.recording.script}:{self.recording.training}")
             if split is not None and name == "train":
                 self.given["batch_size"] = str(split.batch_size)
 
@@ -144,7 +144,8 @@ class _Writing:
         elif recording.epochs is not None:
             self.given["epochs"] = str(recording.epochs)
         else:
-            self._needs("epochs", "say how many the script trains", f"{recording.script}:{recording.training}")
+            what = marked("say how many the script trains")
+            self._needs("epochs", what, f"{recording.script}:{recording.training}")
 
     def _epochs_in_source(self) -> str:
         try:
@@ -182,7 +183,8 @@ class _Writing:
         assert isinstance(forward, Forward)  # the caller has looked
         self.given["forward"] = "forward"
         known = {each: f"batch[{place}]" for place, each in enumerate(forward.inputs)}
-        lines = ["model.train()  # as the script does in evaluation"] if forward.in_training_mode else []
+        why = self.told(marked("as the script does in evaluation"))
+        lines = [f"model.train()  # {why}"] if forward.in_training_mode else []
         self._define("forward(model, batch)", [*lines, *spelled(forward.program, known, forward.constants)])
 
     def _train_step(self, setup: Setup) -> None:
@@ -215,8 +217,8 @@ class _Writing:
         try:
             return excerpt(recording.source, self.wanted, recording.training, recording.arguments, self.also)
         except Unwritable as reason:
-            what = f"make model, optimizer and data here as the script does; {reason}"
-            self.todo.insert(0, f"{what} ({recording.script})")
+            what = marked(f"make model, optimizer and data here as the script does; {reason}")
+            self.todo.insert(0, f"{self.told(what)} ({recording.script})")
         return Excerpt((), (), frozenset())
 
     def _text(self, taken: Excerpt) -> str:
@@ -225,8 +227,9 @@ class _Writing:
         doubled = {"setup", "loss", "forward", "train_step", "unstuck"} & taken.names & _defined(self.functions)
         if doubled or "setup" in taken.names:
             names = ", ".join(sorted(doubled | ({"setup"} & taken.names)))
-            self.todo.append(f"the script has its own {names}; rename one of the two ({recording.script})")
-        head = f'"""The training set-up of {recording.script}, for `unstuck diagnose`. Written by `{_plain(typed)}`."""'
+            what = marked(f"the script has its own {names}; rename one of the two")
+            self.todo.append(f"{self.told(what)} ({recording.script})")
+        head = marked(f"The training set-up of {recording.script}, for `unstuck diagnose`. Written by `{typed}`.")
         imports = [each for each in taken.module if _is_import(each)]
         above = [each for each in taken.module if not _is_import(each)]
         for line in ("import torch", "import unstuck"):
@@ -240,14 +243,14 @@ class _Writing:
         body = [*taken.body, *(f"raise NotImplementedError({_quoted('TODO: ' + each)})" for each in self.todo)]
         arguments = "".join(f"        {name}={value},\n" for name, value in self.given.items())
         made = "def setup():\n"
-        made += '    """What the script trains, and how."""\n'
+        made += f'    """{self.told(marked("What the script trains, and how."))}"""\n'
         made += "".join(f"    {line}\n" if line else "\n" for each in body for line in each.split("\n"))
         unseen = [name for name in LATE if name not in self.given]
         if unseen:
-            made += "    # A few steps do not show everything. Where the script has them, add:\n"
-            made += f"    # {', '.join(unseen)}\n"
+            more = marked("A few steps do not show everything. Where the script has them, add:")
+            made += f"    # {self.told(more)}\n    # {', '.join(unseen)}\n"
         made += f"    return unstuck.Setup.of(\n{arguments}    )\n"
-        blocks = [head, "\n".join(imports)]
+        blocks = [f'"""{_plain(self.told(head))}"""', "\n".join(imports)]
         loose: list[str] = []
         for each in above:
             if _is_definition(each):

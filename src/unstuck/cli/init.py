@@ -74,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
     from unstuck.capture.running import run as run_script
     from unstuck.capture.writing import written
     from unstuck.errors import TargetError
+    from unstuck.languages import translated
 
     script = Path(options.script).absolute()
     path = Path(options.output).absolute() if options.output else script.with_name(f"{script.stem}_setup.py")
@@ -93,14 +94,16 @@ def run(options: argparse.Namespace) -> int:
     if not observer.steps:
         say("the script took no optimizer step, so there is nothing to write.")
         return NO_FILE
-    file = written(recording_of(observer, recovered, script, tuple(options.arguments), ending.finished))
+    recording = recording_of(observer, recovered, script, tuple(options.arguments), ending.finished)
+    file = written(recording, translated)
     try:
         path.write_text(file.text, encoding="utf-8")
     except OSError as error:
         got = f"{str(path)!r}: {error.strerror or error}"
         raise TargetError("`init` must be able to write its file", got, "Name another with -o.") from None
     shown = options.output or str(Path(options.script).with_name(path.name))
-    for each in file.todo:
-        say(f"to do in {path.name}: {each}")
+    if file.todo:
+        say(f"to do in {path.name}:")
+        sys.stderr.writelines(f"  {each}\n" for each in file.todo)
     say(f"wrote {shown}" + ("" if file.todo else f"; `unstuck diagnose {shown}` examines it"))
     return TO_DO if file.todo else WRITTEN
