@@ -16,9 +16,21 @@ from __future__ import annotations
 
 from typing import Any, Final, final
 
+from unstuck.languages import translated
+
 
 class UnstuckError(Exception):
-    """Anything that `unstuck` raises on purpose."""
+    """Anything that `unstuck` raises on purpose.
+
+    What it says is English, which is what people search for. From Python 3.11 on a traceback shows below it the same
+    in the language of the reader, as a note.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        told = translated(str(self))
+        if told != str(self) and hasattr(self, "add_note"):
+            self.add_note(told)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Come back from another process as it was; a foreign exception that it carries, as its text."""

@@ -1,9 +1,11 @@
 """Which language is spoken: as asked for, else as the environment has it, else English."""
 
 import contextvars
+import sys
 
 import pytest
 
+from unstuck.errors import SetupError
 from unstuck.languages import current, language_of, use
 from unstuck.languages.choosing import VARIABLES
 
@@ -62,3 +64,15 @@ def test_without_a_block_it_lasts() -> None:
 def test_a_language_without_a_catalogue_is_refused() -> None:
     with pytest.raises(ValueError, match="one of en, zh; got 'fr'"):
         use("fr")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes before Python 3.11")
+def test_an_error_is_english_and_carries_the_readers_language_as_a_note() -> None:
+    must, got, do = "`epochs` must be at least 0", "-1", "Give `epochs` at least 0."
+    english = SetupError(must, got, do)
+    with use("zh"):
+        chinese = SetupError(must, got, do)
+    assert str(chinese) == str(english)
+    assert not hasattr(english, "__notes__")
+    (note,) = chinese.__notes__
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in note)
