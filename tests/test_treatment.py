@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from tests.tiny import line
 from unstuck import patients, treatment
 from unstuck.errors import SetupError
 from unstuck.progress import Progress
+from unstuck.render import ENDINGS
 from unstuck.render.cure import plain_cure
 from unstuck.setup import Setup
 from unstuck.treatment import Cure
@@ -73,6 +76,17 @@ def test_no_remedy_is_applied_that_did_harm_however_certain_its_cause() -> None:
     harmful = replace(proven, trial=replace(proven.trial, gain=replace(proven.trial.gain, value=-0.3)))
     assert treatment._root_cause(replace(found, findings=(harmful,))) is None
     assert treatment._root_cause(replace(found, findings=(harmful, proven))) is proven
+
+
+def test_a_cure_can_be_printed_saved_and_shown_in_a_notebook(tmp_path: Path) -> None:
+    cure = unstuck.treat(unscaled(), budget=BUDGET)
+    assert str(cure) == plain_cure(cure)
+    assert "<iframe" in cure._repr_html_() and "inputs-not-normalised" in cure._repr_html_()
+    for ending in ENDINGS:
+        cure.save(tmp_path / f"cure{ending}", language="en")
+        assert re.search("DAT002|inputs-not-normalised", (tmp_path / f"cure{ending}").read_text("utf-8"))
+    with pytest.raises(ValueError, match=r"must end in \.html"):
+        cure.save(tmp_path / "cure.pdf")
 
 
 def test_what_is_well_stays_as_it_is() -> None:

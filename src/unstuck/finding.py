@@ -94,11 +94,13 @@ class Change:
         field: What changes, such as "optimizer.lr".
         before: As given, rendered.
         after: As cured, rendered.
+        line: Where the user's source makes or uses this part, as "train.py:12", or "" where that is not known.
     """
 
     field: str
     before: str
     after: str
+    line: str = ""
 
 
 @final

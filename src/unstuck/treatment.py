@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, final
 
 from unstuck.budget import RUN_SHARE
 from unstuck.diagnosis import Diagnosing, checked
 from unstuck.errors import RemedyError, UnstuckError
 from unstuck.judgement import chosen_rules
+from unstuck.languages import current, use
 from unstuck.loop import fit
 from unstuck.measure.comparison import LARGE
 from unstuck.progress import Listener, nobody
@@ -48,6 +50,33 @@ class Cure:
     before: tuple[float, ...]
     after: tuple[float, ...]
     sentence: str
+
+    def __str__(self) -> str:
+        """What was done, as plain text, 80 columns, no colour."""
+        from unstuck.render.cure import plain_cure  # rendering knows records, not the other way round
+
+        return plain_cure(self)
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook: the whole page in a frame of its own, shut off from the notebook."""
+        from unstuck.render.html import framed_cure
+
+        return framed_cure(self)
+
+    def save(self, path: str | Path, language: str | None = None) -> None:
+        """Write what was done in each round; the ending of `path` chooses the form.
+
+        Args:
+            path: Ends in ".html", ".json", ".txt", ".md" (for pull requests), ".sarif" or ".xml" (JUnit).
+            language: Of what people read, "en" or "zh"; None for the one in use. What machines read is English.
+
+        Raises:
+            ValueError: If the ending is another one, or there is no such language.
+        """
+        from unstuck.render.cure_forms import save_cure
+
+        with use(current() if language is None else language):
+            save_cure(self, path)
 
 
 def treat(setup: Setup, *, budget: float | str = 120.0, opt_in: bool = True, progress: Listener = nobody) -> Cure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,35 @@ def test_the_written_set_up_takes_the_same_first_step(tmp_path: Path) -> None:
     assert todo == ()
     assert is_same
     assert again == recorded
+
+
+def test_a_change_of_what_a_script_makes_names_its_line() -> None:
+    path = SCRIPTS / "digits_mlp.py"
+    changes = in_fork(lambda: _changes_of(path))
+    source = path.read_text().splitlines()
+    assert [source[int(line.split(":")[1]) - 1].split()[0] for line in changes.values() if line] == [
+        "optimizer", "for", "optimizer.step()",
+    ]  # fmt: skip
+    assert changes["epochs"] == ""
+
+
+def _changes_of(path: Path) -> dict[str, str]:
+    """Field → line, of a change of several parts of a script's set-up."""
+    from unstuck.capture.observer import Observer
+    from unstuck.capture.rebuilding import recover
+    from unstuck.capture.running import run
+    from unstuck.capture.script import as_main, script
+    from unstuck.setup.corrections import Corrections
+    from unstuck.setup.describe import difference
+
+    program, observer = script(str(path), ()), Observer(3)
+    with as_main(program):
+        given = recover(observer, run(program, observer).finished).setup
+    assert given is not None
+    slower = given.optimizer.with_rate_times(0.5)
+    train, corrections = given.train.with_batch_size(8), Corrections(clear_gradients=True)
+    after = replace(given, optimizer=slower, train=train, epochs=given.epochs + 1, corrections=corrections)
+    return {change.field: change.line for change in difference(given, after)}
 
 
 def test_what_cannot_be_told_is_left_as_a_line_that_says_what_is_needed(tmp_path: Path) -> None:

@@ -17,9 +17,11 @@ from markdown_it import MarkdownIt
 from tests.render import samples
 from tests.render.strategies import reports
 from unstuck.render import ENDINGS, save
+from unstuck.render.html import to_html
 from unstuck.render.junit import to_junit
 from unstuck.render.pull_request import escaped, fenced, to_markdown
 from unstuck.render.sarif import to_sarif
+from unstuck.render.text import plain
 from unstuck.report import Report, Verdict
 
 ATTACKS = (
@@ -212,6 +214,20 @@ def test_sarif_points_to_the_users_line(where: tuple[str, ...], command: str, ur
     place = result["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == uri and place["region"]["startLine"] == row
     assert result["level"] == "error"
+
+
+def test_a_change_in_the_users_source_is_shown_with_its_line_in_every_form() -> None:
+    trial = samples.trial()
+    change = dataclasses.replace(trial.changes[0], line="train.py:62")
+    finding = dataclasses.replace(samples.sick().findings[0], trial=dataclasses.replace(trial, changes=(change,)))
+    report = dataclasses.replace(samples.sick(), findings=(finding,))
+    assert "    optimizer.lr   3.0 → 0.1  (train.py:62)\n" in plain(report)
+    assert "@@ train.py:62 @@\n- optimizer.lr = 3.0\n" in to_markdown(report)
+    assert "optimizer.lr: 3.0 → 0.1 (train.py:62)" in to_junit(report).decode()
+    page = to_html(report)
+    assert "optimizer.lr: 3.0 → 0.1 (train.py:62)" in page and '<span class="quiet" translate="no">train.py:62' in page
+    place = json.loads(to_sarif(report))["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert (place["artifactLocation"]["uri"], place["region"]["startLine"]) == ("train.py", 62)
 
 
 def test_sarif_names_the_layers_where_no_file_is_known() -> None:

@@ -12,6 +12,7 @@ from tests.render import samples
 from unstuck.quantity import Quantity
 from unstuck.render.cure import plain_cure
 from unstuck.render.html import cure_to_html
+from unstuck.render.html.cure import cards_of
 from unstuck.render.tries import MOST, rounds
 from unstuck.report import Applies, Finding, Outcome, Report, Status
 
@@ -49,6 +50,18 @@ def test_each_round_shows_what_was_tried_and_what_was_kept_with_numbers() -> Non
     )
     assert "      └─● It trains: nothing that was examined" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_first_screen_tells_of_every_remedy_that_was_kept_in_a_round() -> None:
+    report = samples.sick()
+    cause, other = report.findings[0], tried("OPT019", 0.9)
+    assert cause.trial is not None
+    joint = dataclasses.replace(cause.trial, together_with=("OPT019",))
+    findings = (dataclasses.replace(cause, trial=joint), dataclasses.replace(other, remedy="Centre what feeds it."))
+    cure = cured(dataclasses.replace(report, findings=findings), samples.healthy())
+    wrong, changed, _ = cards_of(cure, ())
+    assert wrong.answer == f"{cause.rule.title} {other.rule.title}"
+    assert changed.answer == f"{cause.remedy} Centre what feeds it."
 
 
 def test_a_last_round_is_kept_only_where_it_was_treated() -> None:

@@ -7,7 +7,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 import torch
@@ -140,7 +140,9 @@ class _Rebuilding:
         setup = Setup.of(**given)
         if first is not None and not hinted:
             self._check(setup, first)
-        return setup
+        lines = {part.name: part.line for part in self.parts if part.line}
+        step_line = self.trainer.lines.get("step", "")
+        return replace(setup, lines={"train_step": step_line, **lines} if step_line else lines)
 
     # Batches, forward function, loss and step.
 

@@ -69,14 +69,28 @@ def save(report: Report, path: str | Path) -> None:
     Raises:
         ValueError: If the ending is another one.
     """
-    target = Path(path)
-    ending = target.suffix.lower()
-    if ending not in FORMS:
+    Path(path).write_bytes(FORMS[ending_of(path)](report))
+
+
+def ending_of(path: str | Path) -> str:
+    """The ending of a file, which chooses the form.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        One of `ENDINGS`.
+
+    Raises:
+        ValueError: If it is another one.
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in ENDINGS:
         must = f"A report's file must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
         got = f"{str(path)!r}, which ends in {ending!r}" if ending else f"{str(path)!r}, without an ending"
         do = "Choose one of these endings."
         raise ValueError(sentence(must, got, do))
-    target.write_bytes(FORMS[ending](report))
+    return ending
 
 
-__all__ = ["ENDINGS", "FORMS", "save"]
+__all__ = ["ENDINGS", "FORMS", "ending_of", "save"]

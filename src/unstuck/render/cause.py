@@ -101,21 +101,22 @@ def diff(changes: Sequence[Change], width: int, indent: str = "    ") -> list[Li
         indent: Put before each line.
 
     Returns:
-        One line per field, two where before and after are too long for one.
+        One line per field, three where before and after are too long for one.
     """
     shown = [
-        (named(change.field, 80), clean(change.before, 200), clean(change.after, 200))
+        (named(change.field, 80), clean(change.before, 200), clean(change.after, 200), clean(change.line, 80))
         for change in changes[:MOST_CHANGES]
     ]
-    columns = min(30, max((cells(field) for field, _, _ in shown), default=0))
+    columns = min(30, max((cells(field) for field, *_ in shown), default=0))
     lines: list[Line] = []
-    for field, before, after in shown:
-        room = width - len(indent) - columns - 3
+    for field, before, after, place in shown:
+        where = [Span(f"  ({place})", "dim")] if place else []
+        room = width - len(indent) - columns - 3 - sum(cells(span.text) for span in where)
         if cells(before) + cells(after) + 3 <= room:
-            change = [Span(before, "sick"), Span(" → "), Span(after, "well")]
+            change = [Span(before, "sick"), Span(" → "), Span(after, "well"), *where]
             lines.append(line(indent, Span(pad(field, columns), "code"), "   ", *change))
         else:
-            lines += wrap([Span(field, "code")], width, indent)
+            lines += wrap([Span(field, "code"), *where], width, indent)
             lines += wrap([Span(before, "sick")], width, indent + "- ", indent + "  ")
             lines += wrap([Span(after, "well")], width, indent + "+ ", indent + "  ")
     if len(changes) > MOST_CHANGES:

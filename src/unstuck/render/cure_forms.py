@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import msgspec
 
+from unstuck.render import ending_of
 from unstuck.render.cure import CureRecord, plain_cure
 from unstuck.render.figures import number
 from unstuck.render.junit import to_junit
@@ -111,7 +112,6 @@ def save_cure(cure: CureRecord, path: str | Path) -> None:
         path: Ends as that of a report does.
 
     Raises:
-        KeyError: If the ending is another one.
+        ValueError: If the ending is another one.
     """
-    target = Path(path)
-    target.write_bytes(CURE_FORMS[target.suffix.lower()](cure))
+    Path(path).write_bytes(CURE_FORMS[ending_of(path)](cure))

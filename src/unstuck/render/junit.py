@@ -43,7 +43,8 @@ def _particulars(finding: Finding) -> str:
     if finding.trial is not None:
         lines.append(f"The remedy {gained(finding.trial)}.")
         for change in finding.trial.changes:
-            lines.append(f"{clean(change.field, 80)}: {clean(change.before, 200)} → {clean(change.after, 200)}")
+            where = f" ({clean(change.line, 80)})" if change.line else ""
+            lines.append(f"{clean(change.field, 80)}: {clean(change.before, 200)} → {clean(change.after, 200)}{where}")
     if finding.remedy:
         lines.append(clean(finding.remedy))
     return "\n".join(lines)

@@ -94,6 +94,7 @@ def change_of(cause: Finding) -> list[str]:
         rows: list[str] = []
         for change in cause.trial.changes:
             field = clean(change.field, 80)
+            rows += [f"@@ {clean(change.line, 80)} @@"] if change.line else []
             rows += [f"- {field} = {clean(change.before, 200)}", f"+ {field} = {clean(change.after, 200)}"]
         lines += ["", *fenced(rows, "diff")]
     freely = HOW_FREELY[cause.applies] if cause.status is Status.CONFIRMED else UNPROVEN

@@ -49,7 +49,9 @@ def _target(report: Report) -> str:
 def _locations(finding: Finding, target: str) -> list[dict[str, Any]]:
     """The user's own lines where they are known, else the file that was examined, with the layers concerned."""
     named = [clean(place, 200) for place in finding.verdict.where]
-    lines = [found for text in (*named, clean(finding.verdict.sentence)) for found in _LINE.finditer(text)]
+    changed = () if finding.trial is None else tuple(clean(change.line, 200) for change in finding.trial.changes)
+    lines = [found for text in (*named, clean(finding.verdict.sentence), *changed) for found in _LINE.finditer(text)]
+    lines = list({found[0]: found for found in lines}.values())
     layers = [{"name": name, "kind": "member"} for name in named if name and not _LINE.search(name)]
     physical: list[dict[str, Any]] = []
     for found in lines[:6]:

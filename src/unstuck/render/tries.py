@@ -42,6 +42,13 @@ class Round:
     kept: Finding | None
     is_last: bool
 
+    @property
+    def all_kept(self) -> tuple[Finding, ...]:
+        """The finding whose remedy was kept, then those whose remedies were kept together with it."""
+        if self.kept is None:
+            return ()
+        return (self.kept, *(finding for finding in self.others if _is_with(finding, self.kept)))
+
 
 def rounds(cure: Treated) -> tuple[Round, ...]:
     """The rounds of a treatment.
@@ -85,10 +92,15 @@ def word(finding: Finding, kept: Finding | None) -> str:
     """
     if finding is kept:
         return marked("kept")
-    if kept is not None and kept.trial is not None and finding.rule.code in kept.trial.together_with:
+    if kept is not None and _is_with(finding, kept):
         return "kept as well"
     outcome = finding.trial.outcome if finding.trial is not None else Outcome.UNDECIDED
     return {Outcome.PRESENT: "helps too", Outcome.ABSENT: "does not help"}.get(outcome, "left open")
+
+
+def _is_with(finding: Finding, kept: Finding) -> bool:
+    """Whether a remedy was kept together with that of another finding."""
+    return kept.trial is not None and finding.rule.code in kept.trial.together_with
 
 
 def split(others: Sequence[Finding]) -> tuple[Sequence[Finding], Sequence[Finding]]:

@@ -11,6 +11,9 @@ from unstuck.setup.randomness import isolated
 from unstuck.setup.record import Setup
 
 HIDDEN = ("loss", "loss_units", "optimizer", "output_form")
+PART_OF = {"batch_size": "train", "step": "train_step"}
+"""First word of a field → the part of the set-up that it belongs to, where that has another name."""
+
 SHOWN = ("lr", "momentum", "weight_decay", "betas", "nesterov", "alpha")
 
 
@@ -55,12 +58,20 @@ def difference(before: Setup, after: Setup) -> tuple[Change, ...]:
     """What has to be changed to come from one set-up to the other."""
     old, new = describe(before), describe(after)
     known = len(before.model.edits)
-    changes = [Change(edit.field, edit.before, edit.after) for edit in after.model.edits[known:]]
+    changes = [
+        Change(edit.field, edit.before, edit.after, _line(before, edit.field)) for edit in after.model.edits[known:]
+    ]
     for field in [*old, *(name for name in new if name not in old)]:
         was, becomes = old.get(field, "–"), new.get(field, "–")
         if was != becomes and not (field == "model" and changes):
-            changes.append(Change(field, was, becomes))
+            changes.append(Change(field, was, becomes, _line(before, field)))
     return tuple(changes)
+
+
+def _line(setup: Setup, field: str) -> str:
+    """Where the part is made that a field belongs to."""
+    part = field.partition(".")[0]
+    return setup.lines.get(PART_OF.get(part, part), "")
 
 
 def _data(data: Data) -> str:

@@ -50,6 +50,7 @@ class Setup:
         corrections: What is put right around the training step.
         candidates_tried: Candidates judged on the validation split before this one was chosen, where known.
         described: Further fields for the diff of the set-up, field → rendering, such as the loss.
+        lines: Part, such as "optimizer" → where the user's source makes or uses it, as "train.py:12".
     """
 
     model: ModelRecipe
@@ -70,6 +71,7 @@ class Setup:
     corrections: Corrections = Corrections()
     candidates_tried: int | None = None
     described: Mapping[str, str] = field(default_factory=dict)
+    lines: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(

@@ -165,7 +165,16 @@ def framed(report: Report) -> str:
     Returns:
         The page inside a sandboxed frame: its script can reach neither the notebook nor the network.
     """
-    return str(FRAME.format(translated("Report of unstuck"), to_html(report)))
+    return _in_frame(to_html(report))
+
+
+def framed_cure(cure: CureRecord) -> str:
+    """Write a cure for a notebook, as `framed` does a report."""
+    return _in_frame(cure_to_html(cure))
+
+
+def _in_frame(page: str) -> str:
+    return str(FRAME.format(translated("Report of unstuck"), page))
 
 
 def cure_to_html(cure: CureRecord) -> str:
@@ -190,4 +199,4 @@ def cure_to_html(cure: CureRecord) -> str:
     )  # fmt: skip
 
 
-__all__ = ["cure_to_html", "framed", "to_html"]
+__all__ = ["cure_to_html", "framed", "framed_cure", "to_html"]

@@ -104,7 +104,7 @@ def cards_of(cure: CureRecord, otherwise: Sequence[Card]) -> Sequence[Card]:
     Returns:
         Three answers.
     """
-    kept = [each.kept for each in rounds(cure) if each.kept is not None]
+    kept = [finding for each in rounds(cure) for finding in each.all_kept]
     if not kept:
         return otherwise
     seeds = min(len(finding.trial.seeds) for finding in kept if finding.trial is not None)

@@ -171,7 +171,9 @@ def cards(report: Report) -> tuple[Card, ...]:
     wrong = Card(question, clean(cause.rule.title, 200), clean(cause.verdict.sentence, 240))
     changes = cause.trial.changes if cause.trial is not None else ()
     lines = "; ".join(
-        f"{named(change.field, 40)}: {clean(change.before, 40)} → {clean(change.after, 40)}" for change in changes[:2]
+        f"{named(change.field, 40)}: {clean(change.before, 40)} → {clean(change.after, 40)}"
+        + (f" ({clean(change.line, 60)})" if change.line else "")
+        for change in changes[:2]
     )
     rest = translated(f" and {len(changes) - 2} more") if len(changes) > 2 else ""
     more = Markup('<span translate="no">{}</span>').format(f"{lines}{rest}") if lines else ""
