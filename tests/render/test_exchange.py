@@ -226,6 +226,11 @@ def test_a_change_in_the_users_source_is_shown_with_its_line_in_every_form() -> 
     assert "optimizer.lr: 3.0 → 0.1 (train.py:62)" in to_junit(report).decode()
     page = to_html(report)
     assert "optimizer.lr: 3.0 → 0.1 (train.py:62)" in page and '<span class="quiet" translate="no">train.py:62' in page
+    script = dataclasses.replace(
+        report, provenance=dataclasses.replace(report.provenance, command="unstuck run train.py")
+    )
+    for told in (plain(script), to_markdown(script), to_html(script)):
+        assert "unstuck init" in told and "makes this change by itself" not in told
     place = json.loads(to_sarif(report))["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert (place["artifactLocation"]["uri"], place["region"]["startLine"]) == ("train.py", 62)
 

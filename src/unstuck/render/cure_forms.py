@@ -42,8 +42,7 @@ def cure_to_markdown(cure: CureRecord) -> str:
         lines += ["", f"Loss at the end: {number(cure.before[-1])} as given, {number(cure.after[-1])} as cured."]
     for place, report in enumerate(cure.steps, 1):
         lines += ["", f"**Round {place}.** {escaped(report.sentence)}"]
-        if report.cause is not None:
-            lines += change_of(report.cause)
+        lines += change_of(report)
     first = ["", "---", "", to_markdown(cure.steps[0]).rstrip()] if cure.steps else []
     return "\n".join([*lines, *first]) + "\n"
 

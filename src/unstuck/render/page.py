@@ -28,6 +28,27 @@ HOW_FREELY: Final = {
 
 UNPROVEN: Final = "Not proven: `unstuck treat` makes only changes that a trial has shown to help."
 
+OF_A_SCRIPT: Final = (
+    "The line is yours to edit; `unstuck init` writes the script's set-up into a file, in which `unstuck treat` makes "
+    "the change by itself."
+)
+
+
+def who_changes(report: Report) -> str:
+    """Who makes the change that the cause asks for.
+
+    Args:
+        report: The report, with a cause.
+
+    Returns:
+        A sentence.
+    """
+    cause = report.cause
+    if cause is None or cause.status is not Status.CONFIRMED:
+        return UNPROVEN
+    is_script = report.provenance.command.startswith("unstuck run ")
+    return OF_A_SCRIPT if is_script and cause.applies is not Applies.ADVICE else HOW_FREELY[cause.applies]
+
 
 def verdict(report: Report, width: int) -> list[Line]:
     """The verdict in one sentence, and what to know of the examination.
@@ -91,8 +112,7 @@ def _change(report: Report, width: int) -> list[Line]:
     lines = wrap([clean(cause.remedy)], width, INDENT)
     if cause.trial is not None and cause.trial.changes:
         lines += [EMPTY, *diff(cause.trial.changes, width), EMPTY]
-    freely = HOW_FREELY[cause.applies] if cause.status is Status.CONFIRMED else UNPROVEN
-    return lines + wrap([Span(freely, "dim")], width, INDENT)
+    return lines + wrap([Span(who_changes(report), "dim")], width, INDENT)
 
 
 def _relation(finding: Finding) -> str:

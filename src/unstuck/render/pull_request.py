@@ -14,9 +14,9 @@ from unstuck.render.cause import OUTCOME_WORDS, gained
 from unstuck.render.figures import against, amount, duration, number
 from unstuck.render.guide import BRANCH_SENTENCE
 from unstuck.render.lines import clean, named
-from unstuck.render.page import HOW_FREELY, UNPROVEN
+from unstuck.render.page import who_changes
 from unstuck.render.ruled_out import why_not
-from unstuck.report import Branch, Evidence, Finding, Outcome, Report, Status, Trial
+from unstuck.report import Branch, Evidence, Finding, Outcome, Report, Trial
 
 APART: Final = "\u200b"
 """A zero-width space: keeps a mark from being read as a mention, a reference or the beginning of a link."""
@@ -87,8 +87,11 @@ def _proof(trial: Trial) -> list[str]:
     return ["", facts, "", *_table(heads, rows), "", words] if trial.seeds else ["", words]
 
 
-def change_of(cause: Finding) -> list[str]:
+def change_of(report: Report) -> list[str]:
     """What to change, as lines of Markdown: the remedy, the difference, and who makes it."""
+    cause = report.cause
+    if cause is None:
+        return []
     lines = [] if not cause.remedy else ["", f"**{escaped(cause.remedy)}**"]
     if cause.trial is not None and cause.trial.changes:
         rows: list[str] = []
@@ -97,8 +100,7 @@ def change_of(cause: Finding) -> list[str]:
             rows += [f"@@ {clean(change.line, 80)} @@"] if change.line else []
             rows += [f"- {field} = {clean(change.before, 200)}", f"+ {field} = {clean(change.after, 200)}"]
         lines += ["", *fenced(rows, "diff")]
-    freely = HOW_FREELY[cause.applies] if cause.status is Status.CONFIRMED else UNPROVEN
-    return [*lines, "", translated(freely)] if lines else []
+    return [*lines, "", translated(who_changes(report))] if lines else []
 
 
 def _cause(report: Report) -> list[str]:
@@ -111,7 +113,7 @@ def _cause(report: Report) -> list[str]:
         lines += ["", *_table(["measured", "value", "limit"], [_number(each) for each in cause.evidence[:6]])]
     if cause.verdict.where:
         lines += ["", translated("Where: ") + ", ".join(escaped(place, 80) for place in cause.verdict.where[:6])]
-    lines += change_of(cause)
+    lines += change_of(report)
     return lines if cause.trial is None else lines + _proof(cause.trial)
 
 

@@ -15,7 +15,7 @@ from unstuck.render.cause import NO_RESULT, OUTCOME_WORDS, gained
 from unstuck.render.figures import against, amount, duration, number, share, spread
 from unstuck.render.floor import left_over
 from unstuck.render.lines import clean, named
-from unstuck.render.page import HOW_FREELY, UNPROVEN
+from unstuck.render.page import who_changes
 from unstuck.render.pictures import Picture, pictures
 from unstuck.report import Branch, Finding, Outcome, Report, Status, Trial
 
@@ -215,10 +215,9 @@ def coded(text: str) -> Markup:
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(translated(text)))))  # noqa: S704
 
 
-def freely(cause: Finding) -> Markup:
+def freely(report: Report) -> Markup:
     """Who makes the change."""
-    says = HOW_FREELY[cause.applies] if cause.status is Status.CONFIRMED else UNPROVEN
-    return Markup(CODE.sub(r"<code>\1</code>", str(escape(translated(says)))))  # noqa: S704
+    return coded(who_changes(report))
 
 
 def proof(trial: Trial) -> Proof:
