@@ -49,6 +49,14 @@ def test_a_small_loss_everywhere_is_healthy() -> None:
     assert branch(comparison(0.05, 0.1, 0.1)) is Branch.HEALTHY
 
 
+def test_where_neither_run_nor_copy_comes_below_a_constant_nothing_is_told() -> None:
+    copy = comparator(SAME_MODEL, 40.0, 50.0)
+    (question, *_) = ask(comparison(50.0, 51.0, None, copy))
+    assert question.answer is Outcome.UNDECIDED and "no copy comes below it" in question.because
+    learner = comparator(OTHER_LEARNER, 2.3, 2.3001)
+    assert branch(comparison(2.3001, 2.31, None, copy, learner)) is Branch.HEALTHY
+
+
 def test_a_large_test_loss_is_a_mismatch() -> None:
     assert branch(comparison(0.05, 0.1, 1.9)) is Branch.MISMATCH
 

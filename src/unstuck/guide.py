@@ -50,7 +50,16 @@ def is_training_large(comparison: Comparison) -> Question:
     answer = Outcome.PRESENT if comparison.training_is_large else doubtful
     reached = f"{best.name} reaches {best.training:.3g} on the training data and {best.held_out:.3g} on held-out data"
     because = f"{reached} ({best.scale}); as given it is {_given(comparison, best.scale)}"
+    if answer is Outcome.ABSENT and _is_out_of_scale(comparison):
+        constant = f"the best constant prediction has {comparison.constant_training:.3g}, and no copy comes below it"
+        return Question(text, Outcome.UNDECIDED, Quantity(name, math.nan), LARGE, f"{because}; {constant}")
     return Question(text, answer, number, LARGE, because)
+
+
+def _is_out_of_scale(comparison: Comparison) -> bool:
+    """Whether run and copies all stay above the best constant, and there is no other learner to tell why."""
+    above = comparison.given.training.loss > comparison.constant_training
+    return above and not comparison.can_clear and not comparison.beats_constant(SAME_MODEL)
 
 
 def _given(comparison: Comparison, scale: str) -> str:

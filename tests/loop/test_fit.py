@@ -16,7 +16,9 @@ from torch.optim import lr_scheduler
 import unstuck
 from tests.setup.accepted import columns, network, usual
 from unstuck import Setup
-from unstuck.loop import fit
+from unstuck.errors import ExaminationError
+from unstuck.loop import evaluate, fit
+from unstuck.loop.batched import fit_together
 from unstuck.setup.randomness import isolated, one_thread
 
 Weights = dict[str, torch.Tensor]
@@ -229,3 +231,33 @@ def test_watching_costs_little() -> None:
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     run = unstuck.fit(Setup.of(**usual(model=model, train=(inputs, targets), batch_size=32, epochs=10)), watched=True)
     assert run.record.cadence_seconds / run.record.seconds < 0.2  # of steps of half a millisecond
+
+
+def test_a_loss_that_refuses_what_has_diverged_counts_as_no_number() -> None:
+    inputs = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    targets = (inputs[:, :1] > 0.0).float()
+    setup = Setup.of(
+        model=lambda: nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1), nn.Sigmoid()),
+        loss=nn.BCELoss(),  # raises where it is given NaN
+        optimizer=lambda parameters: torch.optim.SGD(parameters, 1e38),
+        train=(inputs, targets),
+        validation=(inputs, targets),
+        batch_size=16,
+        epochs=2,
+    )
+    run = fit(setup)
+    assert math.isnan(run.record.losses[-1]) and run.record.stopped == "non-finite"
+    assert math.isnan(evaluate(setup, run.model, setup.train).loss)
+    runs = fit_together([(setup, seed) for seed in range(4)])
+    assert runs is None or all(math.isnan(each.record.losses[-1]) for each in runs)
+    assert unstuck.diagnose(setup, budget=10.0).error == ""
+
+
+def test_a_loss_that_refuses_sound_outputs_is_an_error() -> None:
+    inputs = torch.randn(64, 4)
+    setup = Setup.of(
+        model=lambda: nn.Linear(4, 1), loss=nn.BCELoss(), optimizer=lambda parameters: torch.optim.SGD(parameters, 0.1),
+        train=(inputs, (inputs[:, :1] > 0.0).float()), epochs=1,
+    )  # fmt: skip
+    with pytest.raises(ExaminationError, match="between 0 and 1"):
+        fit(setup)

@@ -176,9 +176,7 @@ class _Together:
         try:
             torch.autograd.backward(losses.sum())
         except RuntimeError as error:  # the sparse gradient of an embedding cannot be batched
-            if first:
-                raise NotTogether from error
-            raise
+            raise NotTogether from error
         for run, loss in zip(self.runs, losses.tolist(), strict=True):
             if not run.stopped:
                 run.losses.append(loss)
@@ -205,23 +203,22 @@ class _Together:
                 run.optimizer.step()
 
     def _losses(self, batch: Batch, first: bool) -> Tensor:
-        """The loss of each run, `[K]`; the first time, whatever keeps them from being batched shows."""
+        """The loss of each run, `[K]`; whatever keeps them from being batched shows here, most of it the first time."""
         weights = {f"model.{name}": part for name, part in (*self.parameters.items(), *self.buffers.items())}
 
         def one(weights: dict[str, Tensor], batch: Batch) -> Tensor:
             loss: Tensor = functional_call(self.whole, weights, (batch,))
             return loss
 
-        if not first:
-            result: Tensor = vmap(one)(weights, batch)
-            return result
         before = torch.random.get_rng_state()
-        if not all(tensor.dim() > 1 for tensor in tensors(batch)):
+        if first and not all(tensor.dim() > 1 for tensor in tensors(batch)):
             raise NotTogether
         try:
-            result = vmap(one, randomness="different")(weights, batch)
-        except Exception as error:  # a control flow on values, an operation without a batching rule
+            result: Tensor = vmap(one, randomness="different" if first else "error")(weights, batch)
+        except Exception as error:  # control flow on values, no batching rule; a loss that refuses what has diverged
             raise NotTogether from error
+        if not first:
+            return result
         if not torch.equal(before, torch.random.get_rng_state()) or not result.requires_grad:
             raise NotTogether  # dropout would draw other masks than alone
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from unstuck.errors import ExaminationError, SetupError, UnstuckError
 from unstuck.loop.correcting import corrected
 from unstuck.setup import Batch, Setup
 from unstuck.setup.advice import advice
+from unstuck.setup.batch import tensors
 from unstuck.setup.source import user_line
 
 
@@ -39,6 +41,9 @@ def stage(name: str, on: str = "") -> Iterator[None]:
 def compute_loss(setup: Setup, outputs: Any, batch: Batch) -> Tensor:
     """The set-up's loss on outputs, checked to be a scalar.
 
+    Some losses raise where they are given what is no number (`BCELoss` asks for values between 0 and 1). What has
+    diverged is to be examined all the same, so that the loss counts as no number either.
+
     Args:
         setup: Its `loss` is not None.
         outputs: What the model gave.
@@ -51,7 +56,13 @@ def compute_loss(setup: Setup, outputs: Any, batch: Batch) -> Tensor:
         SetupError: If the loss is no scalar tensor.
     """
     assert setup.loss is not None  # callers ask only where there is one
-    loss = setup.loss(outputs, setup.targets(batch))
+    try:
+        loss = setup.loss(outputs, setup.targets(batch))
+    except Exception:
+        given = [each for each in tensors(outputs) if each.is_floating_point()]
+        if all(bool(each.isfinite().all()) for each in given):
+            raise
+        loss = torch.stack([each.sum() for each in given]).sum() * math.nan
     if not isinstance(loss, Tensor):
         raise SetupError(
             "`loss` must return a scalar tensor", type(loss).__name__, "Return the tensor itself, without .item()."

@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Final, final
 
 import numpy as np
@@ -19,17 +20,19 @@ from torch import Tensor, nn
 from unstuck.errors import UnstuckError
 from unstuck.loop import score_of
 from unstuck.loop.evaluate import SAMPLES, predict
-from unstuck.loop.stages import compute_loss
+from unstuck.measure.constant_loss import loss_and_slope
+from unstuck.measure.descent import Array, descend
 from unstuck.measure.loss_form import OutputForm
+from unstuck.measure.output_range import parametrisation, range_of
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.problem import positions_line_up
-from unstuck.measure.protocol import NotMeasurable
+from unstuck.measure.protocol import NotMeasurable, Unmeasured
+from unstuck.measure.structured_constant import best_constants
 from unstuck.measure.task import OF_CLASSES, Task
 from unstuck.setup import Batch, Data, Setup
 from unstuck.setup.batch import concatenate, length, map_tensors, tensors
 from unstuck.setup.randomness import isolated, one_thread
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
 Attempt = tuple[Setup, list[Batch], torch.dtype]
 
 KEPT: Final = 64
@@ -37,12 +40,6 @@ KEPT: Final = 64
 
 LARGEST_BATCH: Final = 2**22
 """Numbers in the outputs of one call of the loss at most; beyond, it is called batch by batch."""
-
-STILL_FALLING: Final = 1e-3
-"""A minimum from which the same way again gains more than this share of what was gained is none."""
-
-RESTARTS: Final = 3
-"""How often the search goes on from a point that is still falling before it counts as unbounded."""
 
 
 @final
@@ -66,30 +63,36 @@ class BestConstant:
     constant: tuple[float, ...]
 
     @classmethod
-    def measure(cls, prepared: Prepared, task: Task) -> BestConstant:
+    def measure(cls, prepared: Prepared, task: Task | Unmeasured) -> BestConstant:
         """Minimise the loss over constants.
 
         Args:
             prepared: The set-up with its splits.
-            task: The task.
+            task: The task; where it cannot be told since outputs or targets are structures, a constant is sought for
+                each tensor of the outputs.
 
         Returns:
             The measurement.
 
         Raises:
-            NotMeasurable: If the outputs are no tensor, or the loss has no lowest value over constants.
+            NotMeasurable: If outputs have no row a sample, or the loss has no lowest value over constants.
         """
-        if len(task.output_shape) < 1:
-            raise NotMeasurable("the outputs must be a tensor to be held against a constant")
         setup = prepared.setup
+        if setup.loss is None:
+            raise NotMeasurable("the loss is inside train_step; give `loss` as well")
         with isolated(setup.seed), one_thread():
-            constant = _best(setup, task)
-            training = _loss(setup, task, constant, setup.train)
-            held_out = _loss(setup, task, constant, prepared.held_out)
-            test = None if setup.test is None else _loss(setup, task, constant, setup.test)
+            if isinstance(task, Unmeasured):
+                found = best_constants(setup)
+                outputs, kept = found.outputs, found.values
+            else:
+                constant = _best(setup, task)
+                outputs, kept = partial(_outputs, setup, task, constant), constant.flatten()
+            training = _loss(setup, outputs, setup.train)
+            held_out = _loss(setup, outputs, prepared.held_out)
+            test = None if setup.test is None else _loss(setup, outputs, setup.test)
         if not math.isfinite(training):
             raise NotMeasurable(f"the loss of the best constant prediction is {training}")
-        return cls(training, held_out, test, tuple(constant.flatten()[:KEPT].tolist()))
+        return cls(training, held_out, test, tuple(kept[:KEPT].tolist()))
 
 
 def constant_shape(task: Task) -> tuple[int, ...]:
@@ -115,27 +118,28 @@ def expanded(task: Task, constant: Tensor, samples: int, targets: Any) -> Tensor
     return constant.unsqueeze(0).expand(samples, *constant.shape).contiguous()
 
 
-def _loss(setup: Setup, task: Task, constant: Tensor, data: Data) -> float:
+def _outputs(setup: Setup, task: Task, constant: Tensor, batch: Batch) -> Tensor:
+    """A constant as the outputs of a batch, in double precision where the batch is."""
+    doubled = any(tensor.dtype == torch.float64 for tensor in tensors(batch))
+    outputs = expanded(task, constant, length(batch), setup.targets(batch))
+    return outputs.to(torch.float64 if doubled else torch.float32).to(setup.device)
+
+
+def _loss(setup: Setup, outputs: Callable[[Batch], Any], data: Data) -> float:
     batches = data.head(SAMPLES)
-    doubled = any(tensor.dtype == torch.float64 for tensor in tensors(batches[0]))
-    outputs = [
-        expanded(task, constant, length(batch), setup.targets(batch))
-        .to(torch.float64 if doubled else torch.float32)
-        .to(setup.device)
-        for batch in batches
-    ]
-    return score_of(setup, outputs, batches).loss
+    return score_of(setup, [outputs(batch) for batch in batches], batches).loss
 
 
 def _best(setup: Setup, task: Task) -> Tensor:
     """The constant with the lowest training loss, of all starts and in the first precision that works."""
     batches = [setup.placed(batch) for batch in setup.train.head(SAMPLES)]
-    valid, inverse = _parametrisation(setup, task, batches)
+    form = _range_of_outputs(setup, batches) if task.output_form is OutputForm.UNKNOWN else task.output_form
+    valid, inverse = parametrisation(form)
     reason = "no start gives a finite loss"
     for attempt in _attempts(setup, task, batches):
         objective = _Objective(task, valid, attempt)
         try:
-            found = [_descend(objective, inverse(start)) for start in _starts(setup, task, batches)]
+            found = [descend(objective, inverse(start)) for start in _starts(setup, task, batches)]
         except (UnstuckError, RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
             reason = " ".join(str(error).split())[:200]
             continue
@@ -171,64 +175,12 @@ class _Objective:
         self.setup, self.batches, self.dtype = attempt
 
     def __call__(self, point: Array) -> tuple[float, Array]:
-        """Loss and gradient at a point, shape `[P]`; a gradient of zeros where the loss is not finite."""
-        with torch.enable_grad():
-            parameters = torch.from_numpy(point.copy()).requires_grad_()
-            constant = self.valid(parameters.reshape(constant_shape(self.task)))
-            constant = constant.to(self.dtype).to(self.setup.device)
-            whole: Tensor = torch.zeros((), dtype=torch.float64)
-            weights = [length(batch) for batch in self.batches]
-            for batch, weight in zip(self.batches, weights, strict=True):
-                outputs = expanded(self.task, constant, weight, self.setup.targets(batch))
-                loss = compute_loss(self.setup, outputs, batch)
-                whole = whole + loss.double().cpu() * (weight / sum(weights))
-            if not whole.requires_grad:
-                raise ValueError("the loss does not depend on the outputs through differentiable operations")
-            (gradient,) = torch.autograd.grad(whole, parameters)
-        value, slope = float(whole.detach()), gradient.numpy().astype(np.float64)
-        if math.isnan(value) or not np.isfinite(slope).all():
-            return math.inf, np.zeros_like(slope)
-        return value, slope
+        """Loss and gradient at a point."""
+        return loss_and_slope(self.setup, self.batches, point, self._outputs)
 
-
-def _descend(objective: _Objective, start: Array) -> tuple[float, Array]:
-    """Minimise from one start: L-BFGS, then Powell's method where there is a kink.
-
-    Args:
-        objective: The training loss.
-        start: Free parameters, shape `[P]`.
-
-    Returns:
-        The lowest loss, infinite where it is not finite at the start, and where it is.
-
-    Raises:
-        NotMeasurable: If the loss goes on falling without end.
-    """
-    from scipy import optimize
-
-    minimize: Any = optimize.minimize  # its stubs know no plain dictionary of options
-
-    first, slope = objective(start)
-    if not math.isfinite(first):
-        return math.inf, start
-    value, point = first, start
-    settings = {"maxfun": 200, "ftol": 1e-14, "gtol": 1e-9}
-    for _ in range(RESTARTS):
-        found = minimize(objective, point, jac=True, method="L-BFGS-B", options=settings)
-        if float(found.fun) <= value:
-            value, point = float(found.fun), np.asarray(found.x, dtype=np.float64)
-        further = objective(2.0 * point - start)[0]
-        if not (value - further > STILL_FALLING * (first - value) and value - further > 1e-9):
-            break
-    else:
-        raise NotMeasurable("the loss has no lowest value over constant predictions: it falls without end")
-    steepest = float(np.abs(slope).max(initial=1e-12))
-    if float(np.abs(objective(point)[1]).max(initial=0.0)) > 1e-4 * steepest and point.size <= 16:
-        settings = {"maxfev": 60 * (1 + point.size), "xtol": 1e-6, "ftol": 1e-10}
-        found = minimize(lambda p: objective(p)[0], point, method="Powell", options=settings)
-        if float(found.fun) < value:
-            value, point = float(found.fun), np.atleast_1d(np.asarray(found.x, dtype=np.float64))
-    return value, point
+    def _outputs(self, parameters: Tensor) -> Callable[[Batch], Tensor]:
+        constant = self.valid(parameters.reshape(constant_shape(self.task))).to(self.dtype).to(self.setup.device)
+        return lambda batch: expanded(self.task, constant, length(batch), self.setup.targets(batch))
 
 
 def _starts(setup: Setup, task: Task, batches: list[Batch]) -> list[Array]:
@@ -253,48 +205,8 @@ def _starts(setup: Setup, task: Task, batches: list[Batch]) -> list[Array]:
     return made
 
 
-def _parametrisation(
-    setup: Setup, task: Task, batches: list[Batch]
-) -> tuple[Callable[[Tensor], Tensor], Callable[[Array], Array]]:
-    """From free parameters to valid outputs, and from a start back to parameters."""
-    form = _range_of_outputs(setup, batches) if task.output_form is OutputForm.UNKNOWN else task.output_form
-    if form is OutputForm.CLASS_LOG_PROBABILITIES:
-        return lambda free: free.log_softmax(0), lambda start: start
-    if form is OutputForm.PROBABILITIES:
-        return torch.sigmoid, _logit
-    if form is OutputForm.CLASS_PROBABILITIES:
-        return lambda free: free.softmax(0), lambda start: start
-    if form is OutputForm.RATES:
-        return torch.exp, lambda start: np.log(np.clip(start, 1e-4, None)) if start.any() else start
-    return lambda free: free * 1.0, lambda start: start
-
-
-def _logit(start: Array) -> Array:
-    if not start.any():
-        return start
-    inside = np.clip(start, 1e-3, 1.0 - 1e-3)
-    return np.asarray(np.log(inside / (1.0 - inside)), dtype=np.float64)
-
-
 def _range_of_outputs(setup: Setup, batches: list[Batch]) -> OutputForm:
-    """What the outputs of the untrained model are valid as, where the loss is not known.
-
-    Args:
-        setup: Gives the model.
-        batches: Of the training split.
-
-    Returns:
-        The form; VALUES stands for anything.
-    """
+    """What the outputs of the untrained model are valid as, where the loss is not known."""
     model, _ = setup.build()
     outputs = predict(setup, model, batches[:1])[0]
-    if not isinstance(outputs, Tensor) or not outputs.numel():
-        return OutputForm.VALUES
-    outputs = outputs.double()
-    ones = torch.ones((), dtype=torch.float64, device=outputs.device)
-    if outputs.dim() > 1 and outputs.shape[1] > 1:
-        if torch.allclose(outputs.exp().sum(1), ones, atol=1e-4):
-            return OutputForm.CLASS_LOG_PROBABILITIES
-        if bool((outputs >= 0.0).all()) and torch.allclose(outputs.sum(1), ones, atol=1e-4):
-            return OutputForm.CLASS_PROBABILITIES
-    return OutputForm.PROBABILITIES if bool(((outputs > 0.0) & (outputs < 1.0)).all()) else OutputForm.VALUES
+    return range_of(outputs) if isinstance(outputs, Tensor) else OutputForm.VALUES
