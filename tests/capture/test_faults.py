@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.modules.module as torch_modules
 from torch import nn
 from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
@@ -150,17 +151,19 @@ def train(model: nn.Module, steps: int = 6) -> list[float]:
 @pytest.mark.parametrize("ending", ["end", "error", "stop"])
 def test_hooks_and_wrappers_are_gone_afterwards(ending: str) -> None:
     before = torch.autograd.backward, DataLoader.__iter__, _BaseDataLoaderIter.__next__, torch.compile
-    before += (nn.utils.clip_grad_norm_, torch.optim.Optimizer.__init__)
+    before += (nn.utils.clip_grad_norm_, torch.optim.Optimizer.__init__, torch_modules._has_any_global_hook)
     observer = Observer(3 if ending == "stop" else None)
     try:
         with observer.watching():
             train(nn.Linear(4, 3))
+            assert not torch_modules._has_any_global_hook()  # ours are not the script's
             if ending == "error":
                 raise ValueError
     except (ValueError, Stopped):
         pass
     after = torch.autograd.backward, DataLoader.__iter__, _BaseDataLoaderIter.__next__, torch.compile
-    assert (*after, nn.utils.clip_grad_norm_, torch.optim.Optimizer.__init__) == before
+    after += (nn.utils.clip_grad_norm_, torch.optim.Optimizer.__init__, torch_modules._has_any_global_hook)
+    assert after == before
     assert not _global_forward_hooks and not _global_forward_pre_hooks
     assert not _global_optimizer_pre_hooks and not _global_optimizer_post_hooks
     assert torch._C._len_torch_function_stack() == 0

@@ -72,3 +72,12 @@ def test_what_cannot_be_rebuilt_is_judged_by_its_curves(tmp_path: Path) -> None:
     told = python("-m", "unstuck", "run", "--plain", "--report", str(tmp_path / "r.json"), script)
     assert "20 backward passes and no step of an optimizer of torch" in told.stderr
     assert '"OPT001"' in (tmp_path / "r.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_compiled_script_is_warned_of_its_own_hooks_only(tmp_path: Path) -> None:
+    script = str(SCRIPTS / "compiled.py")
+    assert "global hooks" not in observed(script).stderr
+    own = "from torch.nn.modules.module import register_module_forward_hook\nregister_module_forward_hook(print)\n"
+    text = (SCRIPTS / "compiled.py").read_text().replace("import torch\n", f"import torch\n{own}", 1)
+    assert "global hooks" in observed("--steps", "2", write(tmp_path, text)).stderr

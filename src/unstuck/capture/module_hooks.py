@@ -18,6 +18,7 @@ from unstuck.capture.tape import Tape
 _MARKS: Final[tuple[dict[int, bool], ...]] = tuple(
     getattr(torch_modules, f"_global_forward_hooks_{what}", {}) for what in ("always_called", "with_kwargs")
 )
+_KINDS: Final = ("backward_pre_hooks", "backward_hooks", "forward_pre_hooks", "forward_hooks")
 _SHOWS_KEYWORDS: Final = "with_kwargs" in inspect.signature(register_module_forward_hook).parameters
 
 
@@ -38,10 +39,12 @@ class ModuleHooks:
         """
         self._before, self._after = before, after
         self._hooks: list[Any] = []
+        self._asked = getattr(torch_modules, "_has_any_global_hook", None)
         self.suspended = 0
 
     def on(self) -> None:
         """Put both on."""
+        self._answer(self._has_any_other)
         self._hooks = [register_module_forward_pre_hook(self._before)]
         if _SHOWS_KEYWORDS:
             self._hooks.append(register_module_forward_hook(self._after, with_kwargs=True, always_call=True))
@@ -58,10 +61,22 @@ class ModuleHooks:
             for marks in _MARKS:
                 marks.pop(hook.id, None)  # torch 2.13 leaves them behind
         self._hooks = []
+        self._answer(self._asked)
+
+    def _answer(self, asked: Callable[[], Any] | None) -> None:
+        """Let torch ask another function for hooks on all modules: a compiled one warns of them, ours need no word."""
+        if self._asked is not None:
+            vars(torch_modules)["_has_any_global_hook"] = asked
+
+    def _has_any_other(self) -> bool:
+        """Whether the script itself has hooks on all modules."""
+        ours = {hook.id for hook in self._hooks}
+        return any(key not in ours for kind in _KINDS for key in getattr(torch_modules, f"_global_{kind}", ()))
 
     def only(self, before: Callable[..., None]) -> None:
         """Put one hook before every call in place of both."""
         self.off()
+        self._answer(self._has_any_other)
         self._hooks = [register_module_forward_pre_hook(before)]
 
     def compiling(self, original: Callable[..., Any], tape: Tape, is_elsewhere: Callable[[], bool]) -> Any:
