@@ -48,7 +48,7 @@ def loss_function(recon_x, x, mu, logvar):
 
 model = VAE()
 optimizer = optim.Adam(model.parameters(), lr=2e-3)
-for epoch in range(10):
+for epoch in range(60):
     model.train()
     train_loss = 0
     for data, _ in train_loader:
