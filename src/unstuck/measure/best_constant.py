@@ -77,6 +77,8 @@ class BestConstant:
         Raises:
             NotMeasurable: If outputs have no row a sample, or the loss has no lowest value over constants.
         """
+        if isinstance(task, Task) and not task.output_shape:
+            raise NotMeasurable("each output must have a row a sample to be held against a constant")
         setup = prepared.setup
         if setup.loss is None:
             raise NotMeasurable("the loss is inside train_step; give `loss` as well")

@@ -124,18 +124,23 @@ def _forms(found: list[Tensor]) -> Iterator[tuple[OutputForm, ...]]:
         yield above
 
 
-def _starts(setup: Setup, batches: list[Batch], found: list[Tensor]) -> Iterator[list[Tensor]]:
+def _starts(setup: Setup, batches: list[Batch], found: list[Tensor]) -> list[list[Tensor]]:
     """Valid constants to start from: the means of the untrained outputs; those of the targets that are like them."""
     means = [leaf.double().mean(0).cpu() for leaf in found]
-    yield means
-    targets = list(tensors(setup.targets(batches[0])))
-    if len(targets) == len(found):
-        places = [place for place, each in enumerate(targets) if each.is_floating_point()]
-        for place in places:
-            whole = torch.cat([list(tensors(setup.targets(batch)))[place].double().cpu() for batch in batches])
-            if whole[0].numel() == means[place].numel():
-                means[place] = whole.mean(0).reshape(means[place].shape)
-        yield means
+    try:
+        columns = zip(*(list(tensors(setup.targets(batch))) for batch in batches), strict=True)
+        targets = [torch.cat(column).double().cpu() for column in columns]
+    except (UnstuckError, RuntimeError, TypeError, ValueError):  # they are ragged, or no tensors
+        return [means]
+    if len(targets) != len(found):
+        return [means]
+    return [
+        means,
+        [
+            whole.mean(0).reshape(mean.shape) if whole[0].numel() == mean.numel() else mean
+            for whole, mean in zip(targets, means, strict=True)
+        ],
+    ]
 
 
 @final
