@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.healthy import drift, gaps, losses, models, optimisation, samples
+from bench.healthy import drift, gaps, losses, models, optimisation, samples, structures
 from examples import diabetes
 from unstuck import Setup
 
@@ -97,4 +97,7 @@ HEALTHY = (
     Healthy("sixty-features", "MIS001", drift.sixty_features),
     Healthy("a-telling-feature", "MIS007", drift.a_telling_feature),
     Healthy("test-sorted-by-class", "MIS005", drift.test_sorted_by_class),
+    Healthy("two-heads", "OPT017", structures.two_heads),
+    Healthy("variational", "OPT017", structures.variational),
+    Healthy("triplets", "OPT017", structures.triplets),
 )

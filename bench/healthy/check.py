@@ -31,7 +31,8 @@ from bench.bases import BASES, GENERALISATION
 from bench.healthy import HEALTHY
 from unstuck import Setup
 from unstuck.errors import ExaminationError
-from unstuck.loop.evaluate import evaluate, predict
+from unstuck.loop.evaluate import evaluate, predict, score_of
+from unstuck.measure.structured_constant import best_constants
 from unstuck.setup import Batch, Data
 from unstuck.setup.batch import concatenate
 
@@ -97,8 +98,10 @@ def outcome(setup: Setup, seeds: tuple[int, ...] = SEEDS) -> Outcome:
         metrics = []
         for split in splits:
             batches = split.head(ALL)
-            outputs = torch.cat(predict(setup, run.model, batches))
-            metrics.append(metric(outputs, setup.targets(concatenate(batches))))
+            outputs = predict(setup, run.model, batches)
+            is_plain = isinstance(outputs[0], Tensor)
+            whole = concatenate(batches)
+            metrics.append(metric(torch.cat(outputs), setup.targets(whole)) if is_plain else float("nan"))
         best = min(run.validation_losses, default=losses[1])
         rows.append([seconds, run.losses[0], *losses, *metrics, best])
     return Outcome(*np.mean(rows, axis=0).tolist())
@@ -109,7 +112,11 @@ def constant(setup: Setup) -> float:
     assert setup.loss is not None  # every set-up here has a loss
     run = unstuck.fit(setup, steps=1, validate=False)
     batch, other = (concatenate(data.head(ALL)) for data in (setup.train, held_out(setup)))
-    outputs = torch.cat(predict(setup, run.model, setup.train.head(ALL)))
+    predicted = predict(setup, run.model, setup.train.head(ALL))
+    if not isinstance(predicted[0], Tensor):
+        batches = held_out(setup).head(ALL)
+        return score_of(setup, list(map(best_constants(setup).outputs, batches)), batches).loss
+    outputs = torch.cat(predicted)
     low, high = (0.0, 1.0) if outputs.min() >= 0 and outputs.max() <= 1 else (-np.inf, np.inf)
     sums_to_one = low == 0.0 and torch.allclose(outputs.sum(-1), torch.ones(()), atol=1e-4)
     value = outputs.mean(0).clone().requires_grad_()
@@ -154,9 +161,9 @@ def references(targets: Tensor) -> Iterator[Any]:
 
 
 def reference(setup: Setup) -> float:
-    """The best metric of the references on the held-out split; NaN for an autoencoder."""
+    """The best metric of the references on the held-out split; NaN for an autoencoder and for several targets."""
     batch = concatenate(setup.train.head(ALL))
-    if batch[0].shape == batch[-1].shape and torch.equal(batch[0], batch[-1]):
+    if not isinstance(batch[-1], Tensor) or batch[0].shape == batch[-1].shape and torch.equal(batch[0], batch[-1]):
         return float("nan")
     train, other = (table(setup, concatenate(data.head(ALL))) for data in (setup.train, held_out(setup)))
     targets = setup.targets(batch)
