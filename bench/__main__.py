@@ -2,6 +2,7 @@
 
 python -m bench                       everything, two patients at a time; compares with bench/baseline.json
 python -m bench --only 'injected/OPT*'
+python -m bench --resume              goes on where a run of the same tree was stopped
 python -m bench --draw 1              in another random order: what was mended is measured on other patients
 python -m bench --accept              and makes the result the new baseline (and docs/accuracy.md)
 """
@@ -36,6 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="examine a fixed random N-th of them")
     parser.add_argument("--draw", type=int, default=0, metavar="N", help="the random order in which they come")
     parser.add_argument("--jobs", type=int, default=2, help="patients at a time (default: 2)")
+    parser.add_argument("--resume", action="store_true", help="keep what bench/latest.json holds, examine the others")
     parser.add_argument("--no-floor", action="store_true", help="leave random remedies out")
     parser.add_argument("--again", action="store_true", help="examine nothing: show what bench/latest.json holds")
     parser.add_argument(
@@ -64,9 +66,14 @@ def known_outcomes(path: Path) -> list[Outcome]:
 
 def examined(ids: list[str], options: argparse.Namespace, console: Console) -> list[Outcome]:
     """Examine patients, several at a time, and keep each at once so that a stop loses nothing."""
-    outcomes: list[Outcome] = []
+    outcomes = (
+        [known for known in known_outcomes(LATEST) if known.id in ids] if options.resume and LATEST.exists() else []
+    )
+    done = {known.id for known in outcomes}
     work = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(
-        delayed(one)(id, not options.no_floor and number % FLOOR_EVERY == 0) for number, id in enumerate(ids)
+        delayed(one)(id, not options.no_floor and number % FLOOR_EVERY == 0)
+        for number, id in enumerate(ids)
+        if id not in done
     )
     for outcome in work:
         outcomes.append(outcome)
