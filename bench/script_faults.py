@@ -206,6 +206,8 @@ FAULTS = (
             "        loss = criterion(model(x, state(len(x))), y.squeeze())\n",
         ),
     ),
+    _fault("contrastive", "a rate three thousand times too high", "OPT001", ("lr=1e-3", "lr=3.0")),
+    _fault("contrastive", "gradients never cleared", "SET006", ("        optimizer.zero_grad()\n", "")),
     _fault("multitask", "gradients never cleared", "SET006", ("        optimizer.zero_grad()\n", "")),
     _fault(
         "mixed_precision",

@@ -19,6 +19,7 @@ RECOVERED = {
     "autoencoder": {"loss": "MSELoss()", "train": "1,797 samples, shuffled, batches of 64"},
     "char_rnn": {"loss": "view, CrossEntropyLoss"},
     "compiled": {"model": "Sequential, 4,810 trainable parameters", "loss": "CrossEntropyLoss()"},
+    "contrastive": {"loss": "normalize, T, matmul, div …", "train": "1,797 samples, shuffled, batches of 100"},
     "digits_cnn": {"optimizer": "SGD(lr=0.05, momentum=0.9)", "train": "1,500 samples, shuffled, batches of 50"},
     "digits_mlp": {"loss": "nll_loss", "optimizer": "Adadelta(lr=1)"},
     "hf_trainer": {"train": "320 samples, shuffled, batches of 16"},

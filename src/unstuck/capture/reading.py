@@ -107,7 +107,7 @@ def read(
     }
     behind = descendants(operations, lambda each: isinstance(each, Value) and each.operation in joining) | joining
     outputs = crossing(operations, behind, piece.learnt, result)
-    if len(outputs) > 1 and calls:
+    if (len(outputs) > 1 or not joining) and calls:  # all that follows the last module is the loss
         behind = {number for number in operations if number in piece.learnt and number not in before}
         outputs = crossing(operations, behind, piece.learnt, result)
     front = {number for number in operations if number in piece.learnt and number not in behind}
@@ -129,13 +129,20 @@ def read(
     plain = _is_plain(operations, front, calls, inputs, outputs) and not in_training_mode
     forward = None if plain else Forward(programs.to(asked, {*inputs}), inputs, constants, in_training_mode)
     loss = None
-    if targets and outputs and not whole.differentiates:  # by its inputs, which must then be those of the outputs
+    # Without targets, as of a triplet, it is a loss where outputs with a row a sample go in; else the model makes it.
+    is_apart = bool(targets) or all((_shape(operations, each) or ())[:1] == (samples,) for each in outputs)
+    if is_apart and outputs and not whole.differentiates:  # by its inputs, which must then be those of the outputs
         loss = _loss(programs, operations, result, outputs, targets, constants, memo)
     last = operations.get(result.operation)
     lines = {"loss": last.line if last else "", "forward": operations[calls[-1]].line if calls else ""}
     seen = {each: entries[each] for each in (*inputs, *targets) if each in entries}
     known = {key: origin for key, origin in piece.origins.items() if key in data}
     return Step(inputs, targets, prepare, forward, loss, whole, known, constants, samples, scale, lines, seen)
+
+
+def _shape(operations: Mapping[int, Operation], output: Any) -> tuple[int, ...] | None:
+    """Shape of an output; None where the module gives a structure."""
+    return operations[output.operation].shape if isinstance(output, Value) and not output.path else None
 
 
 def _one(references: tuple[Reference, ...]) -> Any:
