@@ -80,3 +80,15 @@ class Threshold:
         """
         if not self.source.strip() or math.isnan(self.value):
             raise ValueError(f"a threshold must have a value and a source; got {self!r}")
+
+
+def roughly(value: float) -> str:
+    """A number in a sentence: two significant digits, without an exponent from 0.0001 up to a million.
+
+    Args:
+        value: Any number.
+
+    Returns:
+        Such as "130", where a format of two digits gives "1.3e+02".
+    """
+    return f"{float(f'{value:.2g}'):g}"

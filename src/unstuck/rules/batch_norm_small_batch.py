@@ -45,7 +45,7 @@ from unstuck.edits.normalisation import insert_normalisation
 from unstuck.edits.schedule import with_batch_size
 from unstuck.errors import RemedyError
 from unstuck.measure.batch_statistics import BatchStatistics
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
@@ -79,10 +79,12 @@ def judge(statistics: BatchStatistics) -> Verdict:
         return Verdict(Outcome.UNDECIDED, "The statistics of the batches are no numbers.", (scatter, *modes))
     layers = f"{statistics.layers} batch-norm layer{'s' * (statistics.layers != 1)}"
     if statistics.scatter < SCATTER.value:
-        sentence = f"The means by which {layers} normalise scatter by no more than {statistics.scatter:.2g} deviations."
+        sentence = (
+            f"The means by which {layers} normalise scatter by no more than {roughly(statistics.scatter)} deviations."
+        )
         return Verdict(Outcome.ABSENT, sentence, (scatter, *modes))
     sentence = (
-        f"The means by which {layers} normalise scatter by {statistics.scatter:.2g} deviations from one batch of "
+        f"The means by which {layers} normalise scatter by {roughly(statistics.scatter)} deviations from one batch of "
         f"{statistics.batch_size} to the next."
     )
     return Verdict(Outcome.PRESENT, sentence, (scatter, *modes))

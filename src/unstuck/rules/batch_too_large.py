@@ -43,7 +43,7 @@ from unstuck.edits.schedule import with_batch_size
 from unstuck.errors import RemedyError
 from unstuck.measure.course import FLAT, Course
 from unstuck.measure.gradient_noise import GradientNoise
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
@@ -86,7 +86,7 @@ def judge(noise: GradientNoise, course: Course) -> Verdict:
         sentence = f"A batch is not above the gradient noise scale ({scale:.0f} samples), so no sample of it is idle."
         return Verdict(Outcome.ABSENT, sentence, (waste, few))
     sentence = (
-        f"An epoch takes {noise.updates_per_epoch:.2g} update{'s' * (noise.updates_per_epoch != 1)}, each from "
+        f"An epoch takes {roughly(noise.updates_per_epoch)} update{'s' * (noise.updates_per_epoch != 1)}, each from "
         f"{excess:.3g} times as many samples as the noise of the gradient calls for, and the loss had not settled when "
         "the run ended."
     )

@@ -50,7 +50,7 @@ from unstuck.errors import RemedyError
 from unstuck.measure.depth_profile import DepthProfile
 from unstuck.measure.gradient_spikes import GradientSpikes
 from unstuck.measure.protocol import Unmeasured
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
@@ -77,7 +77,9 @@ def judge(profile: DepthProfile | Unmeasured, spikes: GradientSpikes | Unmeasure
     growth = 1.0 if isinstance(profile, Unmeasured) else _growth(profile)
     grown = Evidence(Quantity("growth of the gradient from last to first layer / that of a sound draw", growth), GROWTH)
     if growth >= GROWTH.value:
-        sentence = f"Before training, the gradient grows {growth:.2g} times as much over depth as from a sound draw."
+        sentence = (
+            f"Before training, the gradient grows {roughly(growth)} times as much over depth as from a sound draw."
+        )
         return Verdict(Outcome.PRESENT, sentence, (grown,))
     if isinstance(spikes, Unmeasured):
         sentence = f"Whether the gradient spikes could not be told: {spikes.reason.rstrip('.')}."
@@ -85,9 +87,11 @@ def judge(profile: DepthProfile | Unmeasured, spikes: GradientSpikes | Unmeasure
     name = "largest norm of the gradient / level of the run"
     evidence = (Evidence(Quantity(name, spikes.spike, SPIKE.unit), SPIKE), grown)
     if spikes.spike >= SPIKE.value:
-        sentence = f"At one step the gradient was {spikes.spike:.2g} times as large as usual in this run."
+        sentence = f"At one step the gradient was {roughly(spikes.spike)} times as large as usual in this run."
         return Verdict(Outcome.PRESENT, sentence, evidence)
-    return Verdict(Outcome.ABSENT, f"No step's gradient was above {spikes.spike:.2g} times the usual one.", evidence)
+    return Verdict(
+        Outcome.ABSENT, f"No step's gradient was above {roughly(spikes.spike)} times the usual one.", evidence
+    )
 
 
 def _growth(profile: DepthProfile) -> float:

@@ -54,7 +54,7 @@ from unstuck.measure.output_slope import OutputSlope
 from unstuck.measure.preparation import Prepared
 from unstuck.measure.task import Kind, Task
 from unstuck.patients import perceptron, sgd, shells
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
@@ -82,7 +82,7 @@ def judge(slope: OutputSlope) -> Verdict:
         )
         return Verdict(Outcome.PRESENT, sentence, (passing, wrong))
     if slope.passing >= FLAT.value or slope.wrong == 0.0:
-        sentence = f"At the start {slope.passing:.2g} of the usual pull passes the {slope.activation}."
+        sentence = f"At the start {roughly(slope.passing)} of the usual pull passes the {slope.activation}."
         return Verdict(Outcome.ABSENT, sentence, (passing, wrong))
     return Verdict(Outcome.UNDECIDED, "The pull at the start could not be measured.", (passing, wrong))
 

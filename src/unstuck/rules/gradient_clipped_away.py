@@ -45,7 +45,7 @@ from unstuck.errors import RemedyError
 from unstuck.loop.norms import norm
 from unstuck.loop.stages import forward_backward
 from unstuck.measure.clipping import Clipping
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
@@ -75,8 +75,8 @@ def judge(clipping: Clipping) -> Verdict:
         sentence = f"None of the gradients of {clipping.steps} steps was clipped."
         return Verdict(Outcome.ABSENT, sentence, (share, high))
     sentence = (
-        f"{clipping.clipped:.0%} of the steps are clipped, to a norm of {clipping.threshold:.2g}; "
-        f"the tenth percentile of the norms before is {clipping.low:.2g}."
+        f"{clipping.clipped:.0%} of the steps are clipped, to a norm of {roughly(clipping.threshold)}; "
+        f"the tenth percentile of the norms before is {roughly(clipping.low)}."
     )
     much = clipping.clipped > MOST.value and ratio < FAR.value
     return Verdict(Outcome.PRESENT if much else Outcome.ABSENT, sentence, (share, depth, high), where)

@@ -54,7 +54,7 @@ from unstuck.measure.curvature import extreme_eigenpairs, surface_of
 from unstuck.measure.curvature.at_end import EndPoint
 from unstuck.measure.curvature.verdict import STILL
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Edit, OptimizerRecipe, Setup
@@ -109,14 +109,14 @@ def judge(comparison: Comparison, end: EndPoint | Unmeasured) -> Verdict:
         sentence = f"The run had come to rest: its gradient is {end.point.steepness:.1%} of that at a sound start."
         return Verdict(Outcome.ABSENT, sentence, evidence)
     if not end.condition >= HUGE.value:
-        sentence = f"The largest curvature is {end.condition:.2g} times the typical one."
+        sentence = f"The largest curvature is {roughly(end.condition)} times the typical one."
         return Verdict(Outcome.ABSENT, sentence, evidence)
     if not share >= FALLS.value:
         sentence = f"A second-order method gains no more than {max(0.0, share):.0%} of what there is to gain."
         return Verdict(Outcome.ABSENT, sentence, evidence)
     sentence = (
-        f"The largest curvature is {end.condition:.2g} times the typical one, the rate is {end.stability:.0%} of what "
-        f"it bears, and twenty steps of L-BFGS lower the loss from {end.point.loss:.3g} to "
+        f"The largest curvature is {roughly(end.condition)} times the typical one, the rate is {end.stability:.0%} of "
+        f"what it bears, and twenty steps of L-BFGS lower the loss from {end.point.loss:.3g} to "
         f"{end.point.loss - end.valley_fall:.3g}."
     )
     return Verdict(Outcome.PRESENT, sentence, evidence)

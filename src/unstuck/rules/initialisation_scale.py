@@ -44,7 +44,7 @@ from torch import nn
 from unstuck import patients
 from unstuck.edits.initialisation import initialise_for_activations, initialise_soundly, scale_weights
 from unstuck.measure.depth_profile import DepthProfile
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
@@ -93,9 +93,9 @@ def judge(profile: DepthProfile) -> Verdict:
     if not where:
         sentence = "The scale of the initial weights makes the signal of no hidden layer deviate."
         return Verdict(Outcome.ABSENT, sentence, evidence)
-    told = f"At {where} the signal is {worst:.2g} times that of a sound draw"
+    told = f"At {where} the signal is {roughly(worst)} times that of a sound draw"
     if worst >= GROWN.value or worst <= SHRUNK.value:
-        sentence = f"{told}, and the weights' scales multiply to {scale:.2g} times."
+        sentence = f"{told}, and the weights' scales multiply to {roughly(scale)} times."
         return Verdict(Outcome.PRESENT, sentence, evidence, (where,))
     return Verdict(Outcome.ABSENT, f"{told}: within what sound training bears.", evidence)
 

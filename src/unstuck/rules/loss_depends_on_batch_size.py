@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from unstuck.edits.losses import given_loss, require_scaled_steps
 from unstuck.measure.loss_growth import LossGrowth
 from unstuck.patients import classification, regression, sgd
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
@@ -57,10 +57,10 @@ def judge(growth: LossGrowth) -> Verdict:
     power = Evidence(Quantity(name, growth.exponent), SUM)
     size = Evidence(Quantity("samples per batch", float(growth.batch_size)))
     if growth.exponent >= SUM.value:
-        times = 2.0 ** min(growth.exponent, 10.0)
+        times = roughly(2.0 ** min(growth.exponent, 10.0))
         sentence = (
-            f"The gradient grows {times:.2g} times when a batch of {growth.batch_size} samples is doubled: the loss is "
-            "a sum over samples."
+            f"The gradient grows {times} times when a batch of {growth.batch_size} samples is doubled: the loss "
+            "is a sum over samples."
         )
         return Verdict(Outcome.PRESENT, sentence, (power, size))
     if growth.exponent < SUM.value:

@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from unstuck import patients
 from unstuck.edits.centring import centre_activations, move_activations
 from unstuck.measure.depth_profile import DepthProfile
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
@@ -83,7 +83,7 @@ def judge(profile: DepthProfile) -> Verdict:
         Evidence(Quantity("share of it that has one sign", shown.one_sign, ONE_SIGN.unit), ONE_SIGN),
         Evidence(Quantity("mean sign of a unit's weight gradient", shown.coherence, TOGETHER.unit), TOGETHER),
     )
-    told = f"What feeds {shown.name} lies {shown.off_centre:.2g} times its spread from zero"
+    told = f"What feeds {shown.name} lies {roughly(shown.off_centre)} times its spread from zero"
     if there:
         sentence = f"{told}, all on one side, and {shown.coherence:.0%} of a unit's weights are pushed one way."
         return Verdict(Outcome.PRESENT, sentence, evidence, tuple(layer.name for layer in there))

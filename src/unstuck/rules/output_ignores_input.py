@@ -44,7 +44,7 @@ from unstuck.edits.tracing import trace
 from unstuck.errors import RemedyError
 from unstuck.measure.input_influence import InputInfluence
 from unstuck.patients import perceptron, regression, shells
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Edit, Setup
@@ -63,10 +63,10 @@ def judge(influence: InputInfluence) -> Verdict:
     inputs = Evidence(Quantity("spread of the inputs over samples / their size", influence.inputs))
     evidence = (after, before, inputs)
     if influence.at_end > SAME.value:
-        sentence = f"The trained outputs differ between samples by {influence.at_end:.2g} of their size."
+        sentence = f"The trained outputs differ between samples by {roughly(influence.at_end)} of their size."
         return Verdict(Outcome.ABSENT, sentence, evidence)
     if influence.at_start > SAME.value:
-        sentence = f"At the start the outputs differ between samples by {influence.at_start:.2g} of their size."
+        sentence = f"At the start the outputs differ between samples by {roughly(influence.at_start)} of their size."
         return Verdict(Outcome.ABSENT, sentence, evidence)
     if not (influence.at_end <= SAME.value and influence.at_start <= SAME.value and influence.inputs > SAME.value):
         return Verdict(Outcome.UNDECIDED, "The inputs differ no more than the outputs, or are no numbers.", evidence)

@@ -46,7 +46,7 @@ from unstuck.edits.written_step import write_step
 from unstuck.errors import RemedyError
 from unstuck.measure.first_steps import MOST_CALLS, FirstSteps
 from unstuck.measure.rate_schedule import RateSchedule
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
@@ -106,7 +106,7 @@ def _order(first: FirstSteps, schedule: RateSchedule) -> tuple[bool, str, tuple[
         order = ", ".join(first.order)
         return True, f"Every optimizer step came on cleared gradients: the order is {order}.", lines
     if first.late_norm < CHANGED.value:
-        sentence = f"Gradients are clipped after the step that used them, to {first.late_norm:.2g} of their norm."
+        sentence = f"Gradients are clipped after the step that used them, to {roughly(first.late_norm)} of their norm."
         return True, sentence, lines[1:]
     return False, "", ()
 

@@ -46,7 +46,7 @@ from unstuck.measure.comparison import LARGE, Comparison
 from unstuck.measure.gap import gap
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.sample_curve import SampleCurve
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Aim, Case, Remedy, Rule
 from unstuck.setup import Setup
@@ -117,7 +117,7 @@ def _wanted(curve: SampleCurve) -> str:
     most = max((each.samples for each in curve.extrapolations), default=0)
     if not half <= most:
         return ""
-    return f", and about {float(f'{half:.2g}'):g} would close half of what samples can close"
+    return f", and about {roughly(half)} would close half of what samples can close"
 
 
 def take_samples_away(setup: Setup) -> Setup:

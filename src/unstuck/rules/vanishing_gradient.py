@@ -49,7 +49,7 @@ from unstuck.edits.initialisation import initialise_soundly
 from unstuck.edits.normalisation import insert_normalisation
 from unstuck.errors import RemedyError
 from unstuck.measure.gradient_profile import GradientProfile
-from unstuck.quantity import Quantity, Threshold
+from unstuck.quantity import Quantity, Threshold, roughly
 from unstuck.report import Applies, Evidence, Outcome, Verdict
 from unstuck.rule import Case, Remedy, Rule
 from unstuck.setup import Setup
@@ -82,10 +82,10 @@ def judge(profile: GradientProfile) -> Verdict:
     if profile.reaching < FAINT.value:
         sentence = (
             f"The first layer's relative gradient is {profile.reaching:.1e} of the largest one's: "
-            f"a factor of {profile.factor:.2g} a layer."
+            f"a factor of {roughly(profile.factor)} a layer."
         )
         return Verdict(Outcome.PRESENT, sentence, evidence, profile.layers[:1])
-    sentence = f"The first layer's relative gradient is {profile.reaching:.2g} of the largest one's."
+    sentence = f"The first layer's relative gradient is {roughly(profile.reaching)} of the largest one's."
     return Verdict(Outcome.ABSENT, sentence, evidence)
 
 
