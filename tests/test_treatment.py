@@ -84,7 +84,7 @@ def test_a_cure_can_be_printed_saved_and_shown_in_a_notebook(tmp_path: Path) -> 
     assert "<iframe" in cure._repr_html_() and "inputs-not-normalised" in cure._repr_html_()
     for ending in ENDINGS:
         cure.save(tmp_path / f"cure{ending}", language="en")
-        assert re.search("DAT002|inputs-not-normalised", (tmp_path / f"cure{ending}").read_text("utf-8"))
+        assert re.search("DAT001|inputs-not-normalised", (tmp_path / f"cure{ending}").read_text("utf-8"))
     with pytest.raises(ValueError, match=r"must end in \.html"):
         cure.save(tmp_path / "cure.pdf")
 
