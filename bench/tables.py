@@ -130,7 +130,8 @@ def accuracy_page(outcomes: Sequence[Outcome], total: int) -> str:
         "scored against what repairing them one cause at a time over five seeds established",
         "(`bench/programs/established.json`), not against their published labels.",
         "",
-        f"Examined: {len(outcomes)} of {total} patients" + (", a fixed random part." if len(outcomes) < total else "."),
+        f"Examined: {len(outcomes)} of {total} patients"
+        + ("; the run was stopped before the others." if len(outcomes) < total else "."),
         "",
         "| figure | " + " | ".join(columns) + " |",
         "|---|" + "---|" * len(columns),
