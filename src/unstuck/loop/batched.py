@@ -210,14 +210,14 @@ class _Together:
             loss: Tensor = functional_call(self.whole, weights, (batch,))
             return loss
 
-        before = torch.random.get_rng_state()
+        before = torch.random.get_rng_state() if first else None
         if first and not all(tensor.dim() > 1 for tensor in tensors(batch)):
             raise NotTogether
         try:
             result: Tensor = vmap(one, randomness="different" if first else "error")(weights, batch)
         except Exception as error:  # control flow on values, no batching rule; a loss that refuses what has diverged
             raise NotTogether from error
-        if not first:
+        if before is None:
             return result
         if not torch.equal(before, torch.random.get_rng_state()) or not result.requires_grad:
             raise NotTogether  # dropout would draw other masks than alone
