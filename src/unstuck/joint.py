@@ -4,9 +4,9 @@ First step by step, as one would treat and examine again: on top of the remedy t
 though not far enough, those are tried that are suspected still, or only now, and so on. Where that does not cure, all
 suspected remedies are applied one after the other, or all but one. Where one of these ways cures, each remedy is left
 out once: those without which the cure fails are necessary, the others are by-standers. What other seeds do not bear out
-was lucky, and the next way is tried. A remedy that only takes back or
-redoes what another one changed is no further cause, and one that a suspected cause explains gives way to that cause's
-remedy where it cures as well in its place: how far a remedy comes alone depends on how many ways of it there are.
+was lucky, and the next way is tried. A remedy that only takes back or redoes what another one changed is no further
+cause, and one that a suspected cause explains gives way to that cause's remedy where it cures as well in its place: how
+far a remedy comes alone depends on how many ways of it there are.
 """
 
 from __future__ import annotations

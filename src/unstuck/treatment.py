@@ -67,11 +67,11 @@ class Cure:
         """Write what was done in each round; the ending of `path` chooses the form.
 
         Args:
-            path: Ends in ".html", ".json", ".txt", ".md" (for pull requests), ".sarif" or ".xml" (JUnit).
-            language: Of what people read, "en" or "zh"; None for the one in use. What machines read is English.
+            path: As for `Report.save`.
+            language: Likewise.
 
         Raises:
-            ValueError: If the ending is another one, or there is no such language.
+            ValueError: If `Report.save` would refuse either.
         """
         from unstuck.render.cure_forms import save_cure
 
