@@ -2,7 +2,7 @@
 
 The contenders take turns within each round, on one thread, and their processor time is taken, so that other work on the
 machine does not count; medians over the rounds.
-PyHessian is needed for the comparison only: pip install pyhessian.
+PyHessian is needed for the comparison only: pip install --no-deps pyhessian.
 """
 
 import argparse
@@ -23,10 +23,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.bases.nets import Transformer
+from bench.page import COST, put
 from unstuck import Setup
 from unstuck.loop import fit
 from unstuck.measure.curvature import Surface, extreme_eigenpairs, surface_of
 from unstuck.measure.curvature.training import MEMORY_IN_STEPS
+
+COMMAND = "python -m bench.curvature"
+HEADS = (
+    *("network", "ours, s", "PyHessian, s", "double backward, s", "ours / PyHessian", "error, ours"),
+    *("error, PyHessian", "product, gradients", "memory, steps"),
+)
 
 OF_PYHESSIAN = 0.65
 """Time for the largest eigenvalue, median of the three networks, as a multiple of PyHessian's."""
@@ -244,16 +251,19 @@ def race(contest: Contest, rounds: int, with_pyhessian: bool) -> Result:
     )
 
 
+def cells(r: Result) -> tuple[str, ...]:
+    """A row of the table."""
+    numbers = (f"{r.ours:.3f}", f"{r.pyhessian:.3f}", f"{r.plain:.3f}", f"{r.ratio:.2f}")
+    return (r.name, *numbers, f"{r.off[0]:.2%}", f"{r.off[1]:.2%}", f"{r.product:.2f}", f"{r.memory:.2f}")
+
+
 def show(results: list[Result], console: Console) -> bool:
     """Print the table; whether every promise was kept."""
     table = Table(title="Largest eigenvalue of the Hessian: medians, one thread")
-    heads = ("network", "ours, s", "PyHessian, s", "double backward, s", "ours / PyHessian", "error, ours")
-    for head in (*heads, "error, PyHessian", "product, gradients", "memory, steps"):
+    for head in HEADS:
         table.add_column(head, justify="left" if head == "network" else "right")
-    for r in results:
-        numbers = (f"{r.ours:.3f}", f"{r.pyhessian:.3f}", f"{r.plain:.3f}", f"{r.ratio:.2f}")
-        errors = (f"{r.off[0]:.2%}", f"{r.off[1]:.2%}")
-        table.add_row(r.name, *numbers, *errors, f"{r.product:.2f}", f"{r.memory:.2f}")
+    for result in results:
+        table.add_row(*cells(result))
     console.print(table)
     ratio = statistics.median(r.ratio for r in results)
     kept = {
@@ -267,8 +277,9 @@ def show(results: list[Result], console: Console) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.curvature", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9, help="times that every contender runs (default: 9)")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {COST.name}")
     options = parser.parse_args()
     console = Console(width=140)
     torch.set_num_threads(1)
@@ -280,6 +291,8 @@ def main() -> None:
         there = False
         console.print("PyHessian is not installed, so nothing is compared with it; pip install pyhessian adds it.")
     results = [race(contest(name), options.rounds, there) for name in ("MLP", "CNN", "transformer")]
+    if options.write:
+        put(COST, COMMAND, [f"| {' | '.join(row)} |" for row in (HEADS, ("---",) * len(HEADS), *map(cells, results))])
     raise SystemExit(0 if show(results, console) else 1)
 
 

@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 import unstuck
+from bench.page import DOCS, put
 from unstuck import Setup
 from unstuck.examine import Examination
 from unstuck.measure.gap_split import GapSplit, Step, split_of
@@ -29,9 +29,8 @@ from unstuck.measure.task import Task
 from unstuck.setup import StackedData
 from unstuck.stats import wilson_interval
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "gaps.md"
-MARK = "<!-- table: written by `python -m bench.gaps` -->"
-END = "<!-- /table -->"
+PAGE = DOCS / "gaps.md"
+COMMAND = "python -m bench.gaps"
 HEAD = (
     "| set-ups, and steps | steps | true step of the loss inside | true step of the error inside |\n|---|---|---|---|"
 )
@@ -189,16 +188,12 @@ def floors(cases: int) -> list[str]:
 
 def write(steps: Sequence[str], floors: Sequence[str]) -> None:
     """Put both tables into the page, as far as they are measured."""
-    before, _, rest = PAGE.read_text().partition(MARK)
-    after = rest.partition(END)[2]
-    known = "\n".join([FLOORS, *floors])
-    table = "\n".join([HEAD, *steps, "", known]) if steps else known
-    PAGE.write_text(f"{before}{MARK}\n{table}\n{END}{after}")
+    put(PAGE, COMMAND, [*([HEAD, *steps, ""] if steps else []), FLOORS, *floors])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(prog="python -m bench.gaps", description=__doc__)
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--cases", type=int, default=30, help="set-ups of each kind")
     parser.add_argument("--floors", type=int, default=10, help="set-ups with a known noise floor")
     options = parser.parse_args(arguments)

@@ -27,7 +27,11 @@ from torch.optim import optimizer as stepped
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+from bench.page import COST, put
 from unstuck.capture.observer import Observer
+
+COMMAND = "python -m bench.observing"
+HEADS = ("network", "plain, ms a step", "observed", "again", "first steps, s more", "share of a minute")
 
 FIRST = 8
 """Steps at the start that are timed apart."""
@@ -164,9 +168,10 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=300, help="of each loop, after the first (default: 300)")
     parser.add_argument("--rounds", type=int, default=5, help="trainings whose first steps are timed (default: 5)")
     parser.add_argument("--only", default="", help="networks whose names contain this")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {COST.name}")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    table = Table("network", "plain, ms a step", "observed", "again", "first steps, s more", "share of a minute")
+    rows: list[tuple[str, ...]] = []
     missed = 0
     for name, make in (("MLP", perceptron), ("CNN", convolutional), ("transformer", attention)):
         if options.only not in name:
@@ -180,10 +185,15 @@ def main() -> int:
             if loop == "observed":
                 whole = [mean + more / 60 for (mean, _, _), more in zip(own, first, strict=True)]
         usual = [1e3 * float(np.median(loops["plain"][:, clock])) for clock in (0, 1)]
-        table.add_row(name, f"{usual[0]:.2f} [{usual[1]:.2f}]", *cells, f"{first[0]:.2f} [{first[1]:.2f}]",
-                      f"{whole[0]:+.1%} [{whole[1]:+.1%}]")  # fmt: skip
+        rows.append((name, f"{usual[0]:.2f} [{usual[1]:.2f}]", *cells, f"{first[0]:.2f} [{first[1]:.2f}]",
+                     f"{whole[0]:+.1%} [{whole[1]:+.1%}]"))  # fmt: skip
         missed += whole[0] > MOST
+    table = Table(*HEADS)
+    for row in rows:
+        table.add_row(*row)
     Console(width=120).print(table)
+    if options.write:
+        put(COST, COMMAND, [f"| {' | '.join(row)} |" for row in (HEADS, ("---",) * len(HEADS), *rows)])
     return int(missed > 0)
 
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import torch
 from torch import nn
 
 import unstuck
+from bench.page import DOCS, put
 from unstuck import Setup
 from unstuck.honesty import bootstrap_of_selection, distance_bound
 from unstuck.measure.sample_scores import sample_scores
@@ -29,10 +29,9 @@ from unstuck.setup import StackedData
 from unstuck.stats import wilson_interval
 
 Array = np.ndarray[Any, Any]
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "selection.md"
+PAGE = DOCS / "selection.md"
+COMMAND = "python -m bench.selection"
 FRESH = 20_000
-MARK = "<!-- table: written by `python -m bench.selection` -->"
-END = "<!-- /table -->"
 HEAD = (
     "| choice | runs | true optimism within its interval | mean optimism | left after correction | mean width | "
     "within Hoeffding's bound |\n|---|---|---|---|---|---|---|"
@@ -178,15 +177,12 @@ def trained(runs: int) -> list[str]:
 
 def write(rows: Sequence[str]) -> None:
     """Put the table into the page."""
-    before, _, rest = PAGE.read_text().partition(MARK)
-    after = rest.partition(END)[2]
-    table = "\n".join(rows)
-    PAGE.write_text(f"{before}{MARK}\n{HEAD}\n{table}\n{END}{after}")
+    put(PAGE, COMMAND, [HEAD, *rows])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(prog="python -m bench.selection", description=__doc__)
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="simulated choices of each kind")
     parser.add_argument("--trained", type=int, default=30, help="choices among networks that are trained")
     options = parser.parse_args(arguments)

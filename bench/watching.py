@@ -6,8 +6,7 @@ them train one and the same network: two networks that are alike differ by sever
 to lie in the caches, which is more than what is to be measured. `plain again` shows what is left of chance. Whatever
 watching does from its first step on counts, but for loading. Processor time decides, wall time is beside.
 `wandb` and `torchmortem` are needed for the comparison only: install them in an environment of its own; without them
-their rows are left out. They have networks of their own, since they cannot be switched off for a while. The page is
-written to docs/watching.md.
+their rows are left out. They have networks of their own, since they cannot be switched off for a while.
 """
 
 import argparse
@@ -36,6 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from bench.page import COST, put
 from unstuck.watching import FindingWarning, Recording, watch
 from unstuck.watching.cadence import SHARE
 from unstuck.watching.layers import layers_of
@@ -53,7 +53,7 @@ STATISTICS = 7
 WARM_UP = 10
 PLAIN, DEFAULT = "plain", "unstuck.watch, default"
 AT_THAT_CADENCE = "at the cadence of the default"
-PAGE = Path(__file__).parent.parent / "docs" / "watching.md"
+COMMAND = "python -m bench.watching"
 
 
 class Attending(nn.Module):
@@ -421,7 +421,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=90.0, help="of the processor, for each network (default: 90)")
     parser.add_argument("--only", default="", help="networks whose names contain this")
     parser.add_argument("--no-rivals", action="store_true", help="leave the others out")
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {COST.name}")
     options = parser.parse_args()
     if not KEPT.items() <= os.environ.items():
         os.execve(sys.executable, [sys.executable, "-m", "bench.watching", *sys.argv[1:]], {**os.environ, **KEPT})
@@ -447,23 +447,14 @@ def main() -> None:
         )
         print(memory[-1], flush=True)
     if options.write:
-        PAGE.write_text(written(table, facts, memory, os.getloadavg()[0]), encoding="utf-8")
+        put(COST, COMMAND, written(table, facts, memory))
 
 
-def written(
-    table: dict[str, dict[str, Raced]], facts: dict[str, dict[str, float]], memory: list[str], load: float
-) -> str:
-    """The page."""
+def written(table: dict[str, dict[str, Raced]], facts: dict[str, dict[str, float]], memory: list[str]) -> list[str]:
+    """The tables."""
     names = list(facts)
     lines = [
-        "# What watching costs",
-        "",
-        "Written by `python -m bench.watching --write`: do not edit. Processor time on one thread, torch "
-        f"{torch.__version__}, with its 95 % interval, and in brackets the wall time; {os.cpu_count()} cores, load "
-        f"{load:.1f}. The loops take turns, a block of steps each in an order drawn anew, so that other work on the "
-        "machine falls on all alike, and all train the same network (`wandb` and `torchmortem` one of their own: their "
-        "figures are good to some percent). Freed memory stays with the process. `plain again` is the plain loop a "
-        "second time: what chance makes. All that the first samples cost is in it, but for what `watch` loads once.",
+        f"torch {torch.__version__}, {os.cpu_count()} cores:",
         "",
         f"| overhead over the plain loop | {' | '.join(names)} |",
         f"|---|{'---|' * len(names)}",
@@ -474,17 +465,14 @@ def written(
         f"| steps of each | {' | '.join(str(int(facts[name]['steps'])) for name in names)} |",
         f"| a plain step, ms | {' | '.join(format(facts[name]['ms'], '.1f') for name in names)} |",
         f"| the default looked at every so-many-th step | {' | '.join(format(facts[name]['each'], '.0f') for name in names)} |",  # noqa: E501
-        f"| what the default itself counted | {' | '.join(format(facts[name]['counted'], '.2%') for name in names)} |",
+        f"| what the default itself counted | {' | '.join(format(facts[name]['counted'], '.1%') for name in names)} |",
         f"| loading, once, s | {' | '.join(format(facts[name]['loading'], '.2f') for name in names)} |",
-        "",
-        "Allowed: by default 1 % median and 3 % worst; at every step 8 % for CNN and transformer, 15 % for the MLP.",
         "",
         "| memory at the peak | plain | added at every step, tensors | Python's objects | allowed: 1 % + 200 bytes each statistic |",  # noqa: E501
         "|---|---|---|---|---|",
         *memory,
-        "",
     ]
-    return "\n".join(lines)
+    return lines
 
 
 def _cell(value: Raced) -> str:

@@ -13,13 +13,15 @@ classes overlap, old expectations tip the balance.
 By the test labels where there are any, held against draws from one distribution. Without labels from the model's
 answers: probabilities, calibrated on held-out samples, are refined by expectation and maximisation, and the confusion
 matrix is inverted, with intervals from resampling. Where inputs differ as well, they are compared once more with the
-training samples drawn in the test data's shares: if they then look alike, the shares are all that has changed. The
-trial estimates the shares from the inputs of one half of the test data and scores the other half.
+training samples drawn in the test data's shares: if they then look alike, the shares are all that has changed. That is
+the proof where, besides, held-out samples weighted to the class shares of the test data show most of the gap. Else the
+trial has to give it: it estimates the shares from the inputs of one half of the test data and scores the other half.
 
 ## Remedy
 Multiply each predicted probability by new share over old, and normalise: inside the model, in evaluation mode, without
-training. Or train with each class in its new share, by a `WeightedRandomSampler` or by
-`weight=` of the loss.
+training. Or train with each class in its new share, by a `WeightedRandomSampler` or by `weight=` of the loss. Once it
+is proven by the evidence, train on labelled samples of the test data too: classes that training hardly has are learnt
+from samples only.
 
 ## When to leave it
 Other shares of classes that do not overlap do no harm. The estimate takes for granted that the inputs of each class
@@ -53,12 +55,13 @@ from unstuck.edits.reweighting import (
     LOG_PROBABILITIES,
     LOGITS,
     PROBABILITIES,
+    joined_with,
     with_class_shares,
     with_rows,
 )
 from unstuck.edits.samples import in_memory
 from unstuck.errors import RemedyError
-from unstuck.measure.comparison import LARGE
+from unstuck.measure.comparison import LARGE, MOST_OF_IT
 from unstuck.measure.learners import quietly
 from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.preparation import Prepared, Trained
@@ -132,6 +135,17 @@ def judge(gap: TestGap, shares: ClassShares | Unmeasured) -> Verdict:
         f"The test loss is {gap.gap:.0%} of the span above the held-out loss, and {shares.moved:.0%} of the test "
         "samples belong to other classes than they would in training."
     )
+    if shares.tell_it_all:
+        part = Quantity(
+            "share of the gap that held-out samples show in the class shares of the test data",
+            shares.told,
+            "1",
+            shares.told_low,
+            shares.told_high,
+        )
+        part_told = f"{min(shares.told, 1.0):.0%}"
+        sentence += f" Held-out samples, weighted to the class shares of the test data, show {part_told} of the gap."
+        return Verdict(Outcome.PRESENT, sentence, (*evidence, Evidence(part, MOST_OF_IT)), certain=True)
     return Verdict(Outcome.PRESENT, sentence, evidence)
 
 
@@ -185,7 +199,9 @@ def exchange_shares(setup: Setup) -> Setup:
     return replace(setup, train=thinned(train, True, 1), validation=held_out, test=thinned(in_memory(test), False, 3))
 
 
-def correct_shares(setup: Setup, halves: Halves, prepared: Prepared, trained: Trained, task: Task) -> tuple[Setup, ...]:
+def correct_shares(
+    setup: Setup, halves: Halves, prepared: Prepared, trained: Trained, task: Task, shares: ClassShares
+) -> tuple[Setup, ...]:
     """Correct the outputs for the shares told from the inputs of one half of the test data, scored on the other.
 
     Args:
@@ -194,9 +210,11 @@ def correct_shares(setup: Setup, halves: Halves, prepared: Prepared, trained: Tr
         prepared: The set-up with its splits.
         trained: The run as given, whose answers tell the shares.
         task: Tells what the outputs are.
+        shares: Tells whether other shares are all that has changed, so that labelled test samples cure nothing else.
 
     Returns:
-        The outputs corrected, by each way of telling; training in the shares that were told.
+        The outputs corrected, by each way of telling; training in the shares that were told; where other shares are
+        all, training on labelled samples too.
 
     Raises:
         RemedyError: If none applies.
@@ -206,14 +224,19 @@ def correct_shares(setup: Setup, halves: Halves, prepared: Prepared, trained: Tr
         prior, expected, inverted = shares_of(prepared, trained, task, halves.known)
     found: list[Setup] = []
     reason: RemedyError | None = None
-    for name, shares in (("expectation and maximisation", expected), ("the confusion matrix inverted", inverted)):
-        ratios = np.maximum(shares, 1e-3) / np.maximum(prior, 1e-3)
+    for name, told in (("expectation and maximisation", expected), ("the confusion matrix inverted", inverted)):
+        ratios = np.maximum(told, 1e-3) / np.maximum(prior, 1e-3)
         try:
             found.append(with_class_shares(given, FORMS[task.output_form], ratios.tolist(), f"those told by {name}"))
         except RemedyError as error:
             reason = error
     try:
-        found.append(_redrawn(given, expected / np.maximum(prior, 1e-6)))
+        ratios = expected / np.maximum(prior, 1e-6)
+        found.append(_redrawn(given, ratios))
+        if shares.tell_it_all:
+            again = _redrawn(given, (1.0 + ratios) / 2.0).validation  # half of what is trained on is as it was
+            says = "training samples, and as many labelled ones from the test data"
+            found.append(joined_with(replace(given, validation=again), halves.known, says))
     except RemedyError as error:
         reason = error
     if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Final, final
 
 import numpy as np
@@ -12,12 +13,15 @@ from torch import Tensor
 
 from unstuck.errors import RemedyError
 from unstuck.loop.evaluate import SAMPLES, predict
+from unstuck.measure.comparison import MOST_OF_IT
 from unstuck.measure.features import Table
 from unstuck.measure.learners import Whole, quietly
 from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.metric import joined
 from unstuck.measure.preparation import Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable
+from unstuck.measure.shift.by_class import told_of_gap
+from unstuck.measure.shift.drift import CHANCE
 from unstuck.measure.shift.matching import in_equal_shares, in_test_shares
 from unstuck.measure.shift.priors import by_confusion, by_expectation, calibration, softmax
 from unstuck.measure.shift.test_data import TestGap, test_inputs
@@ -75,6 +79,10 @@ class ClassShares:
         matched_area: Area under the ROC curve, likewise.
         agree: Whether expected and inverted shares agree within the interval, as they must where only the shares
             have changed.
+        told: Share of the gap to the test loss that is there once held-out samples are weighted to the shares of the
+            test data; NaN without labels.
+        told_low: Lower end of its 95 % interval.
+        told_high: Upper end.
     """
 
     cost: ClassVar[float] = 0.3
@@ -86,6 +94,14 @@ class ClassShares:
     matched_p_value: float
     matched_area: float
     agree: bool
+    told: float = math.nan
+    told_low: float = math.nan
+    told_high: float = math.nan
+
+    @property
+    def tell_it_all(self) -> bool:
+        """Whether nothing but the shares has changed, as far as it can be seen, and they make most of the gap."""
+        return self.matched_p_value > CHANCE.value and self.told >= MOST_OF_IT.value and self.told_low > 0.0
 
     @classmethod
     def measure(cls, prepared: Prepared, trained: Trained, task: Task, gap: TestGap) -> ClassShares:
@@ -126,13 +142,14 @@ class ClassShares:
             matched = in_test_shares(setup, other, training, wanted / np.maximum(prior, 1e-12))
             if gap.labelled and math.isnan(matched[0]):
                 matched = in_equal_shares(setup, other, training, labels)
+            told = told_of_gap(prepared, trained, partial(_labels, task, setup))
         half = 0.5 * float(np.abs(wanted - prior).sum())
         shares = tuple(
             Share(number, *(float(column[number]) for column in (prior, expected, lows, highs, inverted, actual)))
             for number in range(classes)
         )
         agree = bool(((inverted >= lows - 0.05) & (inverted <= highs + 0.05)).all())
-        return cls(shares, half, max(0.0, low), p_value, *matched, agree)
+        return cls(shares, half, max(0.0, low), p_value, *matched, agree, *told)
 
 
 def _estimated(held_out: Table, truth: Whole, test: Table, prior: Table) -> tuple[Table, Table, Table, Table, Table]:
