@@ -118,7 +118,7 @@ def extreme_eigenpairs(
         coefficients = _orthogonalise(image, basis[: filled + 1])
         matrix[filled, : filled + 1] = matrix[: filled + 1, filled] = coefficients
         filled += 1
-        beta = float(image.double().norm())
+        beta = float(torch.linalg.vector_norm(image, dtype=None if image.device.type == "mps" else torch.float64))
         values, vectors = torch.linalg.eigh(matrix[:filled, :filled])
         scale = float(values.abs().max())
         rounding = 10.0 * epsilon * scale
@@ -164,7 +164,7 @@ def _orthogonalise(vector: Tensor, basis: Tensor) -> Tensor:
     for _ in range(2):
         share = basis @ vector
         vector.sub_(share @ basis)
-        total += share.double().cpu()
+        total += share.cpu().double()
     return total
 
 

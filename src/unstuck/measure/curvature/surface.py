@@ -184,14 +184,16 @@ class Surface:
         """The Hessian times `vector`, shape `[P]`."""
         self.products += 1
         parts = self._split(vector)
-        total = torch.zeros_like(vector)
         self._require_graphs()
         assert self._graphs is not None
-        with exact():
-            for number, (weight, loss) in enumerate(zip(self.weights, self._losses, strict=True)):
-                kept = number < len(self._graphs)
-                slopes = self._graphs[number] if kept else self._slopes(loss(), create_graph=True)
-                total.add_(self._curve(slopes, parts, keep=kept), alpha=weight)
+        curved = [self._curve(slopes, parts, keep=True) for slopes in self._graphs]
+        if len(curved) < len(self._losses):
+            with exact():
+                for loss in self._losses[len(curved) :]:
+                    curved.append(self._curve(self._slopes(loss(), create_graph=True), parts, keep=False))
+        total = curved[0].mul_(self.weights[0]) if len(curved) > 1 else curved[0]
+        for weight, part in zip(self.weights[1:], curved[1:], strict=True):
+            total.add_(part, alpha=weight)
         return total
 
     def _require_graphs(self) -> None:

@@ -21,17 +21,21 @@ from unstuck.setup.randomness import isolated, one_thread
 MEMORY_IN_STEPS: Final = 3.0
 """Memory of kept graphs, as a multiple of what one training step needs."""
 
-PASSING: Final = 0.45
-"""Share of the memory that a product through one chunk may take for itself, by estimate."""
-
 KEPT: Final = 0.65
-"""Share that the kept graphs may take, as counted; the estimate of the other share has that much to spare."""
+"""Share of the memory that the kept graphs may take; what they do not take is left to a product."""
 
 PROBED: Final = 16
 """Samples on which it is seen whether a loss is a mean over samples, and what a sample takes."""
 
-PRODUCT_IN_FORWARDS: Final = 2.7
-"""What a product takes for itself, in forward graphs of its chunk, on a CNN and a transformer."""
+PRODUCT_IN_FORWARDS: Final = 1.8
+"""What a product takes for itself, in forward graphs of its chunk: 1.7 on a CNN and a transformer, 1.0 on an MLP."""
+
+VECTORS: Final = 4
+"""Vectors of all weights that a product holds besides."""
+
+CACHED: Final = 4 * 2**20
+"""Bytes of a chunk's forward graph, at most, on a processor: larger ones go through memory instead of its caches, which
+took a CNN half as long again."""
 
 
 def surface_of(
@@ -77,19 +81,25 @@ def surface_of(
 
         return compute
 
-    placed = [cast(setup.placed(batch)) for batch in batches]
+    placed = [map_tensors(cast(setup.placed(batch)), _by_itself) for batch in batches]
     parameters = list(model.parameters())
     weights = sum(p.numel() * p.element_size() for p in parameters)
     try:
-        each, is_mean = _probe(placed[0], on, weights)
+        each, kept = _taken_by_one(placed[0], on, parameters)
     except UnstuckError as error:
         raise NotMeasurable(str(error)) from error
     # Parameters, gradient and the graph of the forward pass: what one training step needs at least.
     step = each * max(1, length(placed[0])) + 2 * weights
     allowed = max(FREE_BYTES, MEMORY_IN_STEPS * step) if memory is None else memory
-    if is_mean and (statistics is Statistics.STORED or not _depends_on_batch(model)):
-        fitting = int(PASSING * allowed / (PRODUCT_IN_FORWARDS * max(each, 1.0)))
-        placed = _resized(placed, max(1, fitting), join=join)
+    if statistics is Statistics.STORED or not _depends_on_batch(model):
+        kept_by_all = min(KEPT * allowed, kept * sum(map(length, placed)))
+        passing = (allowed - kept_by_all - VECTORS * weights) / PRODUCT_IN_FORWARDS
+        if parameters[0].device.type == "cpu":
+            passing = min(passing, CACHED)
+        fitting = int(passing / each)
+        resized = _resized(placed, max(1, fitting), join=join)
+        if resized is not placed and _is_mean(placed[0], on):
+            placed = resized
     shares = [max(1, length(batch)) for batch in placed]
     return Surface(parameters, [on(batch) for batch in placed], shares, KEPT * allowed)
 
@@ -111,27 +121,36 @@ def _depends_on_batch(model: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
-def _probe(batch: Batch, on: Callable[[Batch], Loss], weights: int) -> tuple[float, bool]:
-    """Bytes of a forward graph for one sample, and whether the loss is a mean over samples, from a few of them."""
-    few = _cut(batch, PROBED)[0] if length(batch) > PROBED else batch
+def _taken_by_one(batch: Batch, on: Callable[[Batch], Loss], parameters: Sequence[nn.Parameter]) -> tuple[float, float]:
+    """Bytes for one sample of the graph of a forward pass, and of the one that products keep, from a few samples."""
+    few = _part(batch, 0, PROBED)
     try:
-        value, saved = _counted_value(on(few))
+        forward, kept = _saved(on(few), parameters)
     except UnstuckError:  # a model that takes one size of batch only
-        value, saved = _counted_value(on(batch))
-        return max(1.0, saved - weights) / max(1, length(batch)), False
+        few = batch
+        forward, kept = _saved(on(few), parameters)
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in parameters)
+    count = max(1, length(few))
+    return max(1.0, forward - weights) / count, max(1.0, kept - weights) / count
+
+
+def _is_mean(batch: Batch, on: Callable[[Batch], Loss]) -> bool:
+    """Whether the loss is a mean over samples, from a few of them."""
+    few = _part(batch, 0, PROBED)
+    halves = _cut(few, max(1, length(few) // 2))
     try:
-        halves = _cut(few, max(1, length(few) // 2))
-        is_mean = _is_mean(value, [_value(on(half)) for half in halves], [length(half) for half in halves])
+        whole, parts = _value(on(few)), [_value(on(half)) for half in halves]
     except UnstuckError:
-        is_mean = False
-    return max(1.0, saved - weights) / max(1, length(few)), is_mean
+        return False
+    mean = sum(part * length(half) for part, half in zip(parts, halves, strict=True)) / max(1, length(few))
+    return abs(whole - mean) <= 1e-4 * max(abs(mean), 1e-12)
 
 
 def _resized(batches: list[Batch], most: int, *, join: bool) -> list[Batch]:
     """Chunks of at most `most` samples: batches joined where that is asked for, and cut where they are larger."""
     largest = max(length(batch) for batch in batches)
     try:
-        if join and 2 * largest <= most:
+        if join and len(batches) > 1 and 2 * largest <= most:
             several = most // largest
             return [concatenate(batches[start : start + several]) for start in range(0, len(batches), several)]
         if largest > most:
@@ -141,9 +160,15 @@ def _resized(batches: list[Batch], most: int, *, join: bool) -> list[Batch]:
     return batches
 
 
-def _counted_value(loss: Loss) -> tuple[float, int]:
+def _saved(loss: Loss, parameters: Sequence[nn.Parameter]) -> tuple[int, int]:
+    """Bytes that the forward pass saves, and those that the graph of its gradient holds besides and with them."""
     with exact(), counted() as saved:
-        return float(loss().detach()), saved[0]
+        value = loss()
+        forward = saved[0]
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        if value.requires_grad:
+            torch.autograd.grad(value, trained, create_graph=True, allow_unused=True)
+        return forward, saved[0]
 
 
 def _value(loss: Loss) -> float:
@@ -151,16 +176,26 @@ def _value(loss: Loss) -> float:
         return float(loss())
 
 
-def _is_mean(whole: float, parts: Sequence[float], sizes: Sequence[int]) -> bool:
-    mean = sum(part * size for part, size in zip(parts, sizes, strict=True)) / max(1, sum(sizes))
-    return abs(whole - mean) <= 1e-4 * max(abs(mean), 1e-12)
-
-
 def _cut(batch: Batch, size: int) -> list[Batch]:
-    """A batch in pieces of `size` samples; tensors that are not as long as the batch go along whole."""
+    """A batch in pieces of `size` samples."""
+    return [_part(batch, start, size) for start in range(0, length(batch), size)]
+
+
+def _part(batch: Batch, start: int, size: int) -> Batch:
+    """Some samples of a batch; tensors that are not as long as the batch go along whole."""
     count = length(batch)
+    if size >= count:
+        return batch
 
-    def piece(start: int) -> Callable[[Tensor], Tensor]:
-        return lambda tensor: tensor[start : start + size] if tensor.dim() and len(tensor) == count else tensor
+    def cut(tensor: Tensor) -> Tensor:
+        return _by_itself(tensor[start : start + size]) if tensor.dim() and len(tensor) == count else tensor
 
-    return [map_tensors(batch, piece(start)) for start in range(0, count, size)]
+    return map_tensors(batch, cut)
+
+
+def _by_itself(tensor: Tensor) -> Tensor:
+    """A part of a larger tensor, copied, so that what its graph holds can be counted."""
+    if tensor.layout is not torch.strided:
+        return tensor
+    held = tensor.untyped_storage().nbytes()
+    return tensor.clone() if held > tensor.numel() * tensor.element_size() else tensor
