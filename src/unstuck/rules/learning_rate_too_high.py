@@ -168,6 +168,7 @@ RULE = Rule(
         "OPT012",
         "OPT014",
         "OPT021",
+        "MIS006",
         "CAP003",
         "MIS005",
         "GEN006",

@@ -10,13 +10,14 @@ could go on falling. The component of the weights along the descending direction
 step; with little to begin with, a weak bend and no noise, that takes longer than the run.
 
 ## How it is measured
-At the end of the run as given, where the training loss is large. The gradient on up to a thousand training samples
-is held against that of the same model at a sound start. Both ends of the Hessian's spectrum are found by Lanczos'
-method, on exact products (double backward, dropout off, normalisation by each batch's statistics), each with its
-error bound. The loss is then followed along the eigenvector of the smallest eigenvalue λ and compared with the
-prediction ½ |λ| s², and the run is trained on from beyond, next to itself. The suspicion is tested by moving the
-start off the saddle in that way, by momentum, by noise in the gradients and by a smaller batch; it is confirmed if
-one of them ends lower on the training data and on held-out data by at least a tenth of the span.
+At the end of the run as given, where the training loss is large. The gradient on up to a thousand training samples is
+held against that of the same model at a sound start. Both ends of the Hessian's spectrum are found by Lanczos' method,
+on exact products (double backward, dropout off, normalisation by each batch's statistics), each with its error bound.
+The loss is then followed along the eigenvector of the smallest eigenvalue λ and compared with the prediction ½ |λ| s²,
+and the run is trained on from beyond, next to itself: one that falls by half as much without the step is leaving the
+saddle, and is not accused. The suspicion is tested by moving the start off the saddle in that way, by momentum, by
+noise in the gradients and by a smaller batch; it is confirmed if one of them ends lower on the training data and on
+held-out data by at least a tenth of the span.
 
 ## Remedy
 The first in that order that does nearly as well as the best.
@@ -48,7 +49,7 @@ from torch import nn
 from unstuck import patients
 from unstuck.edits.noise import add_gradient_noise
 from unstuck.languages import marked
-from unstuck.measure.comparison import LARGE, Comparison
+from unstuck.measure.comparison import LARGE, MOST_OF_IT, Comparison
 from unstuck.measure.curvature import Kind
 from unstuck.measure.curvature.at_end import EndPoint
 from unstuck.measure.curvature.escape import escaping_start
@@ -105,14 +106,20 @@ def judge(comparison: Comparison, end: EndPoint | Unmeasured) -> Verdict:
             f"smallest eigenvalue {point.smallest:.2g} ± {point.smallest_error:.1g}."
         )
         return Verdict(Outcome.ABSENT, sentence, evidence)
+    gone = end.continuation
+    if gone is not None and point.loss - gone.stayed >= MOST_OF_IT.value * max(0.0, point.loss - gone.escaped) > 0.0:
+        sentence = (
+            f"The run ended near a saddle, but is leaving it: {gone.steps} steps on it is at {gone.stayed:.3g}, and with "
+            f"a step along the descending direction first at {gone.escaped:.3g}."
+        )
+        return Verdict(Outcome.ABSENT, sentence, evidence)
     bend = Evidence(Quantity("measured bend of the loss along that direction / its eigenvalue", end.agreement))
     sentence = (
         f"The run ended at a saddle: the gradient is {point.steepness:.1%} of that at a sound start, the surface bends "
         f"down (smallest eigenvalue {point.smallest:.2g} ± {point.smallest_error:.1g}), and a step that way lowers the "
         f"loss from {point.loss:.3g} to {point.loss - point.escape_fall:.3g}."
     )
-    if end.continuation is not None:
-        gone = end.continuation
+    if gone is not None:
         sentence += f" {gone.steps} steps on it is at {gone.escaped:.3g}, and without the step at {gone.stayed:.3g}."
     return Verdict(Outcome.PRESENT, sentence, (*evidence, bend))
 
