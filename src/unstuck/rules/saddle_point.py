@@ -109,8 +109,8 @@ def judge(comparison: Comparison, end: EndPoint | Unmeasured) -> Verdict:
     gone = end.continuation
     if gone is not None and point.loss - gone.stayed >= MOST_OF_IT.value * max(0.0, point.loss - gone.escaped) > 0.0:
         sentence = (
-            f"The run ended near a saddle, but is leaving it: {gone.steps} steps on it is at {gone.stayed:.3g}, and with "
-            f"a step along the descending direction first at {gone.escaped:.3g}."
+            f"The run ended near a saddle, but is leaving it: {gone.steps} steps on it is at {gone.stayed:.3g}, and "
+            f"with a step along the descending direction first at {gone.escaped:.3g}."
         )
         return Verdict(Outcome.ABSENT, sentence, evidence)
     bend = Evidence(Quantity("measured bend of the loss along that direction / its eigenvalue", end.agreement))
