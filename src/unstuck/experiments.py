@@ -78,7 +78,7 @@ class Experiments:
         comparison: Comparison | None,
         judge_again: Callable[[Setup], tuple[Mapping[str, Verdict], Examination]],
     ) -> dict[str, Finding]:
-        """Where no remedy cured alone, see whether several do together.
+        """Where no remedy cured alone, or but that of a symptom and not enough, see whether several do together.
 
         Args:
             rules: Causes before what they explain.
@@ -100,7 +100,8 @@ class Experiments:
         ]
         symptoms = {rule.code for rule in rules if {suspect.code for suspect in suspects} & set(rule.explained_by)}
         proven = any(
-            finding.status is Status.CONFIRMED and not (is_by_evidence(finding) and code in symptoms)
+            finding.status is Status.CONFIRMED
+            and not (code in symptoms and (is_by_evidence(finding) or self._leaves_much(code, comparison)))
             for code, finding in findings.items()
         )
         little = comparison is not None and comparison.can_clear and comparison.shortfall < MOST_OF_IT.value
@@ -132,6 +133,13 @@ class Experiments:
             for rule in rules
             if rule.code in cures
         }
+
+    def _leaves_much(self, code: str, comparison: Comparison | None) -> bool:
+        """Whether a remedy that was tried leaves a shortfall that is large."""
+        tried = self.cures.get(code)
+        if tried is None or tried.after is None or comparison is None or not comparison.comparators:
+            return False
+        return comparison.shortfall_of(tried.after, tried.by_loss) >= LARGE.value
 
     def explain(self, findings: Mapping[str, Finding], comparison: Comparison) -> bool:
         """Whether a proven cause, once cured, leaves nothing that falls short."""

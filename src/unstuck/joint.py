@@ -4,9 +4,10 @@ First step by step, as one would treat and examine again: on top of the remedy t
 though not far enough, those are tried that are suspected still, or only now, and so on. Where that does not cure, all
 suspected remedies are applied one after the other, or all but one. Where one of these ways cures, each remedy is left
 out once: those without which the cure fails are necessary, the others are by-standers. What other seeds do not bear out
-was lucky, and the next way is tried. A remedy that only takes back or redoes what another one changed is no further
-cause, and one that a suspected cause explains gives way to that cause's remedy where it cures as well in its place: how
-far a remedy comes alone depends on how many ways of it there are.
+was lucky, and the next way is tried, as it is where a cure leaves much; the best counts. A remedy that only takes back
+or redoes what another one changed is no further cause, and one that a suspected cause explains gives way to that
+cause's remedy where it cures as well in its place: how far a remedy comes alone depends on how many ways of it there
+are.
 """
 
 from __future__ import annotations
@@ -66,18 +67,27 @@ def try_together(
         return found, measured
 
     announce("trying the suspected remedies together")
+    best: Tried | None = None
     for way in ways(laboratory, examination, comparison, rules, alone, left):
         gauge = Gauge(comparison, Aim.TRAINING, loss_compares(given, [way.setup]))
         gain = gain_of(laboratory, gauge, way.setup) if len(way.path) > 1 else 0.0
-        if gain >= LARGE.value:
+        if gain >= (LARGE.value if best is None else best.trial.gain.value + AS_GOOD):
             by_cause = _by_causes(laboratory, examination, comparison, rules, alone, left, by_code, way, gain)
             for found in [way] if by_cause is None else [by_cause, way]:
                 proven = _proven(laboratory, comparison, by_code, found, announce)
                 if proven is not None:
-                    return _shared(proven, time.monotonic() - start)
-        if laboratory.exhausted:
+                    best = proven
+                    break
+        if laboratory.exhausted or (best is not None and _leaves_little(best, comparison)):
             break
-    return {}
+    return {} if best is None else _shared(best, time.monotonic() - start)
+
+
+def _leaves_little(tried: Tried, comparison: Comparison | None) -> bool:
+    """Whether nothing large is left to gain, as far as it can be told."""
+    if comparison is None or not comparison.comparators or tried.after is None:
+        return True
+    return comparison.shortfall_of(tried.after, tried.by_loss) < LARGE.value
 
 
 def _shared(proven: Tried, seconds: float) -> dict[str, Tried]:

@@ -106,15 +106,21 @@ def stepwise(
         first: The remedy that the others are put on.
 
     Returns:
-        The remedies up to the first that cures, or as far as they bring the loss down.
+        The remedies up to the first that leaves nothing large, or as far as they bring the loss down; once they cure
+        in part, by as much as counts as large each.
     """
+    cures = first.trial.gain.value >= LARGE.value
     path, setup, reached = first.path, first.setup, _height(laboratory, comparison, first)
     measured = {path[0][0]: examination} if path else {}
     done = [_fields(laboratory.prepared.setup, setup)]
     while len(path) < DEEPEST:
         steps: list[_Step] = []
         rules, now = suspected(setup)
-        for rule in rules:
+        # More epochs take long, and are tried where nothing else brings the loss down by much.
+        last = {rule.code for rule in rules if _only_lengthens(rule, now, setup)}
+        for rule in sorted(rules, key=lambda rule: rule.code in last):
+            if rule.code in last and min([step.height for step in steps], default=math.inf) <= reached - LARGE.value:
+                break
             if rule.code not in dict(path) and not laboratory.exhausted:
                 steps += _steps(laboratory, now, comparison, rule, setup, done)
                 if steps and steps[-1].suffices:
@@ -125,12 +131,13 @@ def stepwise(
         good = [step for step in steps if step.gain >= LARGE.value and step.gain >= most - AS_GOOD]
         # Of what cures as well, what mends everything names nothing; else causes come first.
         step = min(good, key=lambda step: step.rule.is_cure_all, default=min(steps, key=lambda step: step.height))
-        if step.height >= reached and not good:
+        if step.height >= (reached - LARGE.value if cures else reached) and (cures or not good):
             break
+        cures = cures or bool(good)
         done.append(_fields(setup, step.setup))
         path, setup, reached = (*path, (step.rule.code, step.index)), step.setup, step.height
         measured[step.rule.code] = now
-        if good:
+        if good and (step.suffices or reached <= LARGE.value):
             break
     return Way(path, setup, measured)
 
@@ -146,6 +153,14 @@ class _Step:
     gain: float
     height: float
     suffices: bool
+
+
+def _only_lengthens(rule: Rule, examination: Examination, setup: Setup) -> bool:
+    """Whether each way of a remedy trains for more epochs."""
+    try:
+        return all(changed.epochs > setup.epochs for changed in apply_remedy(rule, examination, setup))
+    except RemedyError:
+        return False
 
 
 def _fields(before: Setup, after: Setup) -> frozenset[str]:
