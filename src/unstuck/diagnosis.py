@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 from unstuck.budget import Budget
 from unstuck.consequences import cause_of, is_mere_consequence
@@ -16,28 +16,22 @@ from unstuck.errors import SetupError, UnstuckError
 from unstuck.examine import Examination
 from unstuck.exhibition import exhibit
 from unstuck.experiments import Experiments
+from unstuck.given import TimeUp, compare, needed, probe, train
 from unstuck.guide import ask
 from unstuck.judgement import Phase, by_phase, causes_first, chosen_rules, judged
 from unstuck.laboratory import Laboratory, affordable_steps
-from unstuck.loop import evaluate, fit
 from unstuck.measure.comparison import Comparison, LearnerComparison
 from unstuck.measure.gap_split import GapSplit
-from unstuck.measure.history import Repeatability
 from unstuck.measure.preparation import Allowance, Prepared, Trained
 from unstuck.measure.protocol import Unmeasured
 from unstuck.measure.scores import FinalScores
 from unstuck.measure.task import Task
-from unstuck.pairing import curve
 from unstuck.progress import Listener, Progress, nobody
 from unstuck.ranking import finding_of, ranked, stands
-from unstuck.report import Curve, Outcome, Report, RuleSummary, Status, Unchecked, Verdict
+from unstuck.report import Outcome, Report, RuleSummary, Status, Unchecked, Verdict
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
 from unstuck.trials import Tried
-
-
-class TimeUp(Exception):
-    """The budget was used up before the run as given."""
 
 
 def diagnose(
@@ -139,14 +133,15 @@ class Diagnosing:
         quick = phases[Phase.FIRST_BATCH]
         try:
             with self._part("probing"):
-                self._probe()
+                probe(self.examination, self._time, self._draft)
         except (UnstuckError, TimeUp):  # what the first batch shows holds, also where the test split or a step fails
             self._judge(quick)
             raise
         with self._part("judging the first batch"):
             self._judge(quick)
         with self._part("training as given"):
-            self._train()
+            train(self.examination, self._time, self._draft)
+            self.examination.deadline = self._time.deadline
             self._judge(phases[Phase.RUN])
         with self._part("comparing with other learners"):
             learners = self.examination.get(LearnerComparison)
@@ -161,7 +156,7 @@ class Diagnosing:
         with self._part("judging by other learners"):
             self._judge(phases[Phase.LEARNERS])
         with self._part("comparing with copies of the model"):
-            comparison = self._compare()
+            comparison = compare(self.examination, self._draft, self.setup)
         with self._part("judging the comparison"):
             self._judge(phases[Phase.COPIES])
         if comparison is not None and not comparison.training_is_large:
@@ -189,57 +184,6 @@ class Diagnosing:
         with self._part("asking further"):
             self._judge(further)
             self._try(further, comparison)
-
-    def _compare(self) -> Comparison | None:
-        """Walk the guide; None where nothing could be compared."""
-        comparison = self.examination.get(Comparison)
-        if isinstance(comparison, Unmeasured):
-            self._draft.unchecked["the guide"] = Unchecked("the questions of the guide", comparison.reason)
-            return None
-        self._draft.questions = ask(comparison)
-        if not (comparison.can_clear or comparison.narrow_on_purpose):
-            self._draft.notes.append(
-                "it could be compared with copies of the same model only, so a fault inside the model or the loss "
-                "that the copies share may pass unseen"
-            )
-        if comparison.given.test is None:
-            reason = "no test data were given" if self.setup.unlabelled is None else "the test data have no labels"
-            self._draft.unchecked["MIS"] = Unchecked("mismatch with the test data", reason)
-        return comparison
-
-    def _probe(self) -> None:
-        """Run every stage once, so that a fault in the user's code is reported by its stage."""
-        prepared = self._need(Prepared)
-        run = fit(prepared.setup, steps=1, validate=False)
-        for split in (prepared.held_out, prepared.setup.test):
-            if split is not None:
-                evaluate(prepared.setup, run.model, split, limit=split.batch_size)
-        if prepared.held_out is prepared.setup.train:
-            self._draft.notes.append(
-                "the training split is too small to hold samples out, so overfitting cannot be told"
-            )
-        repeatability = self.examination.get(Repeatability)
-        if isinstance(repeatability, Repeatability) and not repeatability.repeats:
-            self._draft.notes.append(
-                "the set-up does not repeat itself with the same seed, so differences between runs hold its own "
-                "noise too; look for random numbers that are drawn outside torch, NumPy and Python"
-            )
-
-    def _train(self) -> None:
-        trained = self._need(Trained)
-        record = trained.run.record
-        self._draft.run_seconds = record.seconds
-        self._draft.curves = (curve("training loss", trained.run),)
-        if record.validation_losses:
-            ends = record.epoch_ends[: len(record.validation_losses)]
-            self._draft.curves += (Curve("validation loss", ends, record.validation_losses),)
-        if record.stopped == "time":
-            self._draft.notes.append(
-                f"one run was cut short after {len(record.losses)} steps ({record.seconds:.0f} s); comparisons "
-                "use as many steps; a larger --budget allows more"
-            )
-        self._time.one_run_took(record.seconds)
-        self.examination.deadline = self._time.deadline
 
     def _judge(self, rules: Iterable[Rule]) -> None:
         for rule in rules:
@@ -296,9 +240,10 @@ class Diagnosing:
         if self._opened is None:
             task, final_scores = self.examination.get(Task), self.examination.get(FinalScores)
             known = None if isinstance(task, Unmeasured) else task
-            laboratory = Laboratory(self._need(Prepared), known, self._time.run_seconds, self._time.deadline)
+            prepared = needed(self.examination, self._time, Prepared)
+            laboratory = Laboratory(prepared, known, self._time.run_seconds, self._time.deadline)
             if isinstance(final_scores, FinalScores):
-                run, short = self._need(Trained).run, None
+                run, short = needed(self.examination, self._time, Trained).run, None
                 # Where something is wrong for sure, and whole runs would take more than the time left, all are cut.
                 if comparison is not None and comparison.training_is_large:
                     for_training = [rule.code for rule in self.rules if rule.aim is Aim.TRAINING]
@@ -307,16 +252,6 @@ class Diagnosing:
                 laboratory.keep(run, final_scores.scores, short)
             self._opened = Experiments(self.examination, laboratory, self._tell)
         return self._opened
-
-    def _need(self, kind: type[Any]) -> Any:
-        """A material without which nothing goes on; the user's error is raised again as it was."""
-        value = self.examination.get(kind)
-        if isinstance(value, Unmeasured):
-            error = self.examination.error(kind)
-            if error is None and self._time.is_spent:
-                raise TimeUp
-            raise error or UnstuckError(value.reason)
-        return value
 
     @contextmanager
     def _part(self, name: str) -> Iterator[None]:
