@@ -15,7 +15,7 @@ from unstuck.ranking import finding_of, is_by_evidence
 from unstuck.report import Branch, Finding, Outcome, Status, Verdict
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
-from unstuck.trials import Tried, apply_remedy, trial
+from unstuck.trials import Tried, apply_remedy, shortfall_left, trial
 
 
 @final
@@ -101,7 +101,10 @@ class Experiments:
         symptoms = {rule.code for rule in rules if {suspect.code for suspect in suspects} & set(rule.explained_by)}
         proven = any(
             finding.status is Status.CONFIRMED
-            and not (code in symptoms and (is_by_evidence(finding) or self._leaves_much(code, comparison)))
+            and not (
+                code in symptoms
+                and (is_by_evidence(finding) or shortfall_left(self.cures[code], comparison) >= LARGE.value)
+            )
             for code, finding in findings.items()
         )
         little = comparison is not None and comparison.can_clear and comparison.shortfall < MOST_OF_IT.value
@@ -134,19 +137,10 @@ class Experiments:
             if rule.code in cures
         }
 
-    def _leaves_much(self, code: str, comparison: Comparison | None) -> bool:
-        """Whether a remedy that was tried leaves a shortfall that is large."""
-        tried = self.cures.get(code)
-        if tried is None or tried.after is None or comparison is None or not comparison.comparators:
-            return False
-        return comparison.shortfall_of(tried.after, tried.by_loss) >= LARGE.value
-
     def explain(self, findings: Mapping[str, Finding], comparison: Comparison) -> bool:
         """Whether a proven cause, once cured, leaves nothing that falls short."""
-        return bool(comparison.comparators) and any(
-            findings[code].status is Status.CONFIRMED
-            and tried.after is not None
-            and comparison.shortfall_of(tried.after, tried.by_loss) < LARGE.value
+        return any(
+            findings[code].status is Status.CONFIRMED and shortfall_left(tried, comparison) < LARGE.value
             for code, tried in self.cures.items()
         )
 

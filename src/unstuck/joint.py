@@ -26,7 +26,7 @@ from unstuck.ranking import AS_GOOD
 from unstuck.report import Outcome
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
-from unstuck.trials import Tried
+from unstuck.trials import Tried, shortfall_left
 from unstuck.ways import Suspecting, Way, along, gain_of, stepwise, ways
 
 NECESSARY: Final = 0.5
@@ -78,16 +78,9 @@ def try_together(
                 if proven is not None:
                     best = proven
                     break
-        if laboratory.exhausted or (best is not None and _leaves_little(best, comparison)):
+        if laboratory.exhausted or (best is not None and not shortfall_left(best, comparison) >= LARGE.value):
             break
     return {} if best is None else _shared(best, time.monotonic() - start)
-
-
-def _leaves_little(tried: Tried, comparison: Comparison | None) -> bool:
-    """Whether nothing large is left to gain, as far as it can be told."""
-    if comparison is None or not comparison.comparators or tried.after is None:
-        return True
-    return comparison.shortfall_of(tried.after, tried.by_loss) < LARGE.value
 
 
 def _shared(proven: Tried, seconds: float) -> dict[str, Tried]:

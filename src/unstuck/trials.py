@@ -55,6 +55,13 @@ class Tried:
     measured: Mapping[str, Examination] = field(default_factory=dict)
 
 
+def shortfall_left(tried: Tried, comparison: Comparison | None) -> float:
+    """What a remedy leaves of the shortfall, a share of the span; NaN where it cannot be told."""
+    if comparison is None or not comparison.comparators or tried.after is None:
+        return math.nan
+    return comparison.shortfall_of(tried.after, tried.by_loss)
+
+
 NO_SCALE: Final = "the remedy changes the loss, and no error of the task is known by which to compare"
 """Why a trial of a remedy that changes the loss may come to no result."""
 
