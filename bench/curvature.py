@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.bases.nets import Transformer
-from bench.page import COST, put
+from bench.page import COST, put, rows
 from unstuck import Setup
 from unstuck.loop import fit
 from unstuck.measure.curvature import Surface, extreme_eigenpairs, surface_of
@@ -292,7 +292,7 @@ def main() -> None:
         console.print("PyHessian is not installed, so nothing is compared with it; pip install pyhessian adds it.")
     results = [race(contest(name), options.rounds, there) for name in ("MLP", "CNN", "transformer")]
     if options.write:
-        put(COST, COMMAND, [f"| {' | '.join(row)} |" for row in (HEADS, ("---",) * len(HEADS), *map(cells, results))])
+        put(COST, COMMAND, rows(HEADS, map(cells, results)))
     raise SystemExit(0 if show(results, console) else 1)
 
 

@@ -27,7 +27,7 @@ from torch.optim import optimizer as stepped
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from bench.page import COST, put
+from bench.page import COST, put, rows
 from unstuck.capture.observer import Observer
 
 COMMAND = "python -m bench.observing"
@@ -171,7 +171,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help=f"put the table into {COST.name}")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows: list[tuple[str, ...]] = []
+    lines: list[tuple[str, ...]] = []
     missed = 0
     for name, make in (("MLP", perceptron), ("CNN", convolutional), ("transformer", attention)):
         if options.only not in name:
@@ -185,15 +185,15 @@ def main() -> int:
             if loop == "observed":
                 whole = [mean + more / 60 for (mean, _, _), more in zip(own, first, strict=True)]
         usual = [1e3 * float(np.median(loops["plain"][:, clock])) for clock in (0, 1)]
-        rows.append((name, f"{usual[0]:.2f} [{usual[1]:.2f}]", *cells, f"{first[0]:.2f} [{first[1]:.2f}]",
-                     f"{whole[0]:+.1%} [{whole[1]:+.1%}]"))  # fmt: skip
+        lines.append((name, f"{usual[0]:.2f} [{usual[1]:.2f}]", *cells, f"{first[0]:.2f} [{first[1]:.2f}]",
+                      f"{whole[0]:+.1%} [{whole[1]:+.1%}]"))  # fmt: skip
         missed += whole[0] > MOST
     table = Table(*HEADS)
-    for row in rows:
+    for row in lines:
         table.add_row(*row)
     Console(width=120).print(table)
     if options.write:
-        put(COST, COMMAND, [f"| {' | '.join(row)} |" for row in (HEADS, ("---",) * len(HEADS), *rows)])
+        put(COST, COMMAND, rows(HEADS, lines))
     return int(missed > 0)
 
 

@@ -1,6 +1,6 @@
 """Tables of a benchmark within a page that people write."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 END = "<!-- /table -->"
@@ -27,3 +27,8 @@ def put(page: Path, command: str, lines: Iterable[str]) -> None:
     if not (found and ended):
         raise ValueError(f"{page.name} must hold {mark!r} and {END!r} behind it; add them where the table belongs")
     page.write_text(before + "\n".join([mark, *lines, END]) + after, encoding="utf-8")
+
+
+def rows(heads: Sequence[str], cells: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table."""
+    return [f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *cells)]

@@ -15,7 +15,7 @@ from unstuck.ranking import finding_of, is_by_evidence
 from unstuck.report import Branch, Finding, Outcome, Status, Verdict
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
-from unstuck.trials import Tried, apply_remedy, shortfall_left, trial
+from unstuck.trials import Tried, apply_remedy, only_lengthens, shortfall_left, trial
 
 
 @final
@@ -64,7 +64,7 @@ class Experiments:
             self.notes.append(f"{rule.code}: the remedy was not tried: {reason}")
             return finding
         given = self.laboratory.prepared.setup
-        if self.laboratory.steps is not None and all(changed.epochs > given.epochs for changed in candidates):
+        if self.laboratory.steps is not None and only_lengthens(candidates, given):
             self.notes.append(f"{rule.code}: more epochs were not tried: the time allowed only shortened runs")
             return finding
         tried = trial(self.laboratory, comparison, rule, candidates, self._announce)

@@ -55,6 +55,11 @@ class Tried:
     measured: Mapping[str, Examination] = field(default_factory=dict)
 
 
+def only_lengthens(candidates: Sequence[Setup], setup: Setup) -> bool:
+    """Whether each way of a remedy trains for more epochs."""
+    return all(changed.epochs > setup.epochs for changed in candidates)
+
+
 def shortfall_left(tried: Tried, comparison: Comparison | None) -> float:
     """What a remedy leaves of the shortfall, a share of the span; NaN where it cannot be told."""
     if comparison is None or not comparison.comparators or tried.after is None:

@@ -16,7 +16,7 @@ from unstuck.ranking import AS_GOOD
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
 from unstuck.setup.describe import difference
-from unstuck.trials import Path, Tried, apply_remedy
+from unstuck.trials import Path, Tried, apply_remedy, only_lengthens
 
 STARTS: Final = 2
 """Remedies on top of which others are tried, those that brought the loss down furthest alone."""
@@ -156,9 +156,9 @@ class _Step:
 
 
 def _only_lengthens(rule: Rule, examination: Examination, setup: Setup) -> bool:
-    """Whether each way of a remedy trains for more epochs."""
+    """Whether a remedy, if it applies, trains for more epochs in each of its ways."""
     try:
-        return all(changed.epochs > setup.epochs for changed in apply_remedy(rule, examination, setup))
+        return only_lengthens(apply_remedy(rule, examination, setup), setup)
     except RemedyError:
         return False
 
