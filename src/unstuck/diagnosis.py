@@ -28,7 +28,7 @@ from unstuck.measure.scores import FinalScores
 from unstuck.measure.task import Task
 from unstuck.progress import Listener, Progress, nobody
 from unstuck.ranking import finding_of, ranked, stands
-from unstuck.report import Outcome, Report, RuleSummary, Status, Unchecked, Verdict
+from unstuck.report import FAMILY_BRANCH, Outcome, Report, RuleSummary, Status, Unchecked, Verdict
 from unstuck.rule import Aim, Rule
 from unstuck.setup import Setup
 from unstuck.trials import Tried
@@ -174,13 +174,12 @@ class Diagnosing:
             self._draft.leave(phases[Phase.FURTHER], self.cures)
             return
         further = phases[Phase.FURTHER]
-        if any(map(stands, self._draft.findings.values())):  # what is left where nothing else is wrong cannot be told
-            self._draft.leave(
-                [rule for rule in further if rule.evidence_suffices],
-                self.cures,
-                "another suspicion has to be settled first",
-            )
-            further = [rule for rule in further if not rule.evidence_suffices]
+        standing = [finding for finding in self._draft.findings.values() if stands(finding)]
+        open_branches = {FAMILY_BRANCH.get(finding.rule.code[:3]) for finding in standing}
+        # What is left where nothing else is wrong cannot be told while it may lie elsewhere.
+        too_early = [rule for rule in further if rule.evidence_suffices and open_branches - {rule.branch}]
+        self._draft.leave(too_early, self.cures, "another suspicion has to be settled first")
+        further = [rule for rule in further if rule not in too_early]
         with self._part("asking further"):
             self._judge(further)
             self._try(further, comparison)

@@ -14,7 +14,7 @@ from unstuck.errors import UnstuckError
 from unstuck.loop import Run, fit
 from unstuck.loop.batched import can_train_together, fit_together
 from unstuck.measure.preparation import Prepared
-from unstuck.measure.scores import Scores, scores_of
+from unstuck.measure.scores import Scores, scores_of_run
 from unstuck.measure.task import Task
 from unstuck.setup import Setup
 
@@ -250,6 +250,6 @@ def _finished(prepared: Prepared, task: Task | None, setup: Setup, run: Run, few
 
 def _scored(prepared: Prepared, task: Task | None, setup: Setup, run: Run) -> Attempt | UnstuckError:
     try:
-        return Attempt(run, scores_of(prepared, task, setup, run.model))
+        return Attempt(run, scores_of_run(prepared, task, setup, run))
     except UnstuckError as error:
         return error

@@ -171,6 +171,9 @@ def test_early_stopping_goes_back_to_the_best_epoch() -> None:
     assert best < 7
     until = fit(setup, steps=run.record.epoch_ends[best])
     assert same(run.model.state_dict(), until.model.state_dict())
+    to_the_end = fit(replace(setup, early_stopping=False))
+    assert run.ended is not None and same(dict(run.ended), to_the_end.model.state_dict())
+    assert to_the_end.ended is None
 
 
 def test_stops() -> None:

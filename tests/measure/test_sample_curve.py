@@ -39,9 +39,19 @@ def test_samples_for_a_loss_is_the_inverse() -> None:
 
 def test_a_level_curve_has_nothing_to_gain() -> None:
     found = extrapolated(SIZES, losses(PowerLaw(0.5, 0.0, 1.0), noise=0.01))
-    assert found.gains[0][0] < 0.02
+    assert found.expected - found.extrapolations[0].loss < 0.02
     rising = extrapolated(SIZES, [0.5, 0.5, 0.6, 0.6, 0.7, 0.7, 0.8])
-    assert rising.gains[0] == (0.0, 0.0, pytest.approx(0.0, abs=0.2))
+    assert rising.expected == rising.extrapolations[0].loss
+
+
+def test_the_last_doubling_is_what_was_measured() -> None:
+    fall, low, high = extrapolated((20, 40, 40, 40, 80, 80, 80), (0.9, 0.70, 0.66, 0.74, 0.5, 0.52, 0.48)).last_doubling
+    # Welch: standard error sqrt(0.0016 / 3 + 0.0004 / 3) = 0.02582, 2.94 degrees of freedom, t = 3.22
+    assert (fall, low, high) == pytest.approx((0.2, 0.1169, 0.2831), abs=1e-3)
+    alone = extrapolated((20, 20, 40, 40, 80), (0.9, 0.9, 0.7, 0.7, 0.5)).last_doubling
+    assert alone == (pytest.approx(0.2), -math.inf, math.inf)
+    same = extrapolated((20, 20, 40, 40, 80, 80), (0.9, 0.9, 0.7, 0.7, 0.5, 0.5)).last_doubling
+    assert same == (pytest.approx(0.2), pytest.approx(0.2), pytest.approx(0.2))
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
@@ -64,11 +74,14 @@ def test_it_is_total_and_never_rises(values: list[float]) -> None:
 def test_it_is_measured_by_training_on_parts() -> None:
     setup = patients.shells(epochs=6)
     found = sample_curve(setup, fit(setup).validation_losses, seconds=60.0)
-    assert sorted(found.sizes) == [*3 * [40], *3 * [80], *3 * [160], 320]
+    assert list(found.sizes) == [*2 * [40], *2 * [80], *5 * [160], *5 * [320]]
     assert [each.samples for each in found.extrapolations] == [640, 1280, 3200]
-    few, many = (np.mean([loss for size, loss in zip(found.sizes, found.losses, strict=True) if size == n])
-                 for n in (40, 320))  # fmt: skip
+    few, half, many = (
+        np.mean([loss for size, loss in zip(found.sizes, found.losses, strict=True) if size == n])
+        for n in (40, 160, 320)
+    )
     assert few > 2.0 * many
+    assert found.last_doubling[0] == pytest.approx(half - many)
     assert all(each.low <= each.loss <= each.high for each in found.extrapolations)
 
 

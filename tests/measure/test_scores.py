@@ -12,6 +12,8 @@ from torch.nn import functional
 from unstuck import patients
 from unstuck.examine import Examination
 from unstuck.loop import predict
+from unstuck.measure.comparison import Comparison
+from unstuck.measure.gap import gap
 from unstuck.measure.preparation import Allowance, Trained
 from unstuck.measure.scores import FinalScores, SplitScore
 from unstuck.setup import Setup
@@ -49,3 +51,21 @@ def test_error_of_a_loss_that_is_no_mean_over_samples_is_over_batches() -> None:
     score, losses = on_test(setup)
     first, second = (float(part.max()) for part in losses.split(len(losses) // 2 + 1))
     assert score.standard_error == pytest.approx(abs(first - second) / 2.0, rel=0.05)
+
+
+def test_a_run_that_keeps_its_best_epoch_is_scored_by_how_low_it_came_in_training() -> None:
+    long = patients.shells(wrong=0.35, rows=80, epochs=60)
+    stopped = replace(long, early_stopping=True)
+    given, kept = (score(setup) for setup in (long, stopped))
+    assert kept.given.training == given.given.training
+    assert kept.given.held_out.loss < given.given.held_out.loss - 0.1
+    assert not kept.training_is_large, "the optimizer brought the training loss down; the epoch was chosen for another"
+    assert gap(kept, "held_out", "training").value > 0.1
+
+
+def score(setup: Setup) -> Comparison:
+    examination = Examination(setup)
+    examination.put(Allowance(60.0))
+    found = examination.get(Comparison)
+    assert isinstance(found, Comparison)
+    return found

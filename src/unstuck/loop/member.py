@@ -12,7 +12,7 @@ from torch.optim import LBFGS, Optimizer
 
 from unstuck.loop.evaluate import evaluate
 from unstuck.loop.record import RunRecord
-from unstuck.loop.training import Run
+from unstuck.loop.training import Run, exchanged
 from unstuck.setup import Setup
 from unstuck.setup.randomness import isolated
 
@@ -78,8 +78,7 @@ class Member:
         """The run, on its own memory again, of the set-up as given; `seconds` is its share of the wall time."""
         if not self.stopped:
             self.stop("finished")
-        if self.best is not None:
-            self.model.load_state_dict(self.best[1])
+        ended = None if self.best is None else exchanged(self.model, self.best[1])
         record = RunRecord(
             seed=self.setup.seed,
             losses=tuple(self.losses),
@@ -92,7 +91,7 @@ class Member:
             seconds=seconds,
             epochs_planned=self.setup.epochs,
         )
-        return Run(given, self.model, record)
+        return Run(given, self.model, record, ended=ended)
 
 
 def begin(setup: Setup, validate: bool) -> Member:

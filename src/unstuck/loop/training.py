@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -33,12 +33,14 @@ class Run:
         model: The trained model; it takes the raw inputs.
         record: Everything that was recorded.
         trail: Where the weights were at the sampled steps, where the run was watched.
+        ended: Weights at the end of the run, where those of an earlier epoch were kept; else None.
     """
 
     setup: Setup
     model: nn.Module
     record: RunRecord
     trail: Trail = Trail()
+    ended: Mapping[str, Any] | None = None
 
     @property
     def losses(self) -> tuple[float, ...]:
@@ -120,8 +122,8 @@ def fit(
             if seconds is not None and clock() - started > seconds:
                 stopped = "time"
                 break
-        training.finish()
-    return Run(setup, model, training.record(stopped, time.perf_counter() - start), training.keeper.trail())
+        ended = training.finish()
+    return Run(setup, model, training.record(stopped, time.perf_counter() - start), training.keeper.trail(), ended)
 
 
 @final
@@ -191,12 +193,11 @@ class _Training:
         elif self.setup.schedule_every == "epoch":
             self._schedule()
 
-    def finish(self) -> None:
+    def finish(self) -> dict[str, Any] | None:
         """End the sample under way, and go back to the best weights where the set-up stops early."""
         if self.watcher is not None:
             self.watcher.close(len(self.losses) - 1)
-        if self.best is not None:
-            self.model.load_state_dict(self.best[1])
+        return None if self.best is None else exchanged(self.model, self.best[1])
 
     def record(self, stopped: str, seconds: float) -> RunRecord:
         """What is kept of the run."""
@@ -214,6 +215,21 @@ class _Training:
             cadence_seconds=self.watcher.seconds if self.watcher is not None else 0.0,
             gradient_norms=self.watcher.gradient_norms() if self.watcher is not None else (),
         )
+
+
+def exchanged(model: nn.Module, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a model other weights.
+
+    Args:
+        model: Its parameters and buffers are written to.
+        weights: What it gets.
+
+    Returns:
+        A copy of those that it had.
+    """
+    had = copy.deepcopy(model.state_dict())
+    model.load_state_dict(weights)
+    return had
 
 
 def _next(batches: Iterator[Any]) -> Any:

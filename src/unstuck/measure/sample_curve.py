@@ -19,17 +19,20 @@ from unstuck.measure.preparation import Allowance, Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.setup import Setup, StackedData
 
-SHARES: Final = (0.5, 0.25, 0.125)
-"""Of the training samples; the run as given is the whole."""
+RUNS: Final = ((1.0, 5), (0.5, 5), (0.25, 2), (0.125, 2))
+"""Runs on each share of the training samples, each on a random subset and from a seed of its own.
 
-REPEATS: Final = 3
-"""Random subsets of each size, each with a seed of its own."""
+Of the whole, the run as given is one. The two largest sizes decide, the others lead the power law.
+"""
 
 FEWEST: Final = 6
 """Samples of the smallest subset."""
 
 FEWEST_SIZES: Final = 3
 """Sizes, the whole included, from which three numbers of a power law can be told."""
+
+FEWEST_RUNS: Final = 2
+"""Runs of a size that have a spread."""
 
 POWERS: Final = tuple(0.1 * step for step in range(1, 11))
 """Exponents that are tried: losses of networks fall with powers of 0.07 to 0.5 (Hestness et al. 2017), and by the
@@ -105,13 +108,13 @@ class SampleCurve:
     parametric bootstrap: runs are drawn anew about the fit with the deviation that they have from it.
 
     Attributes:
-        sizes: Training samples of each run, shape `[R]`; the last is the run as given.
+        sizes: Training samples of each run, shape `[R]`, ascending.
         losses: Lowest held-out loss of each run over its epochs, shape `[R]`.
         law: The power law through them.
         extrapolations: Two, four and ten times the samples.
         expected: What the law expects at the present number of samples.
-        gains: Expected fall of the loss from the present number to each of these, and the ends of its 95 % interval,
-            shape `[3][3]`.
+        last_doubling: By how much the mean loss of all samples lies below that of half of them, and the ends of its
+            95 % interval.
     """
 
     cost: ClassVar[float] = 5.0
@@ -121,7 +124,7 @@ class SampleCurve:
     law: PowerLaw
     extrapolations: tuple[Extrapolation, ...]
     expected: float
-    gains: tuple[tuple[float, float, float], ...]
+    last_doubling: tuple[float, float, float]
 
     @classmethod
     def measure(cls, prepared: Prepared, trained: Trained, allowance: Allowance, comparison: Comparison) -> SampleCurve:
@@ -165,16 +168,17 @@ def sample_curve(setup: Setup, whole: Sequence[float], seconds: float) -> Sample
     if not finite:
         raise NotMeasurable("the run as given has no finite held-out loss")
     clock = WorkClock()  # a busy machine must not leave out runs that an idle one makes
-    runs: list[tuple[int, float]] = []
-    for repeat in range(REPEATS):
-        for share in SHARES:
+    runs = [(train.size, min(finite))]
+    for repeat in range(max(repeats for _, repeats in RUNS)):
+        for share, repeats in RUNS:
             size = round(share * train.size)
-            if size < FEWEST or clock() > seconds:
+            given = share == 1.0 and repeat == 0
+            if repeat >= repeats or given or size < FEWEST or clock() > seconds:
                 continue
-            loss = _lowest(setup, train, size, seed=setup.seed + 1 + repeat)
+            loss = _lowest(setup, train, size, seed=setup.seed + repeat)
             if math.isfinite(loss):
                 runs.append((size, loss))
-    runs = sorted([*runs, (train.size, min(finite))])
+    runs.sort()
     if len({size for size, _ in runs}) < FEWEST_SIZES:
         raise NotMeasurable("a curve over the number of samples takes three sizes; time or samples were too few")
     return extrapolated([size for size, _ in runs], [loss for _, loss in runs])
@@ -221,12 +225,29 @@ def extrapolated(sizes: Sequence[int], losses: Sequence[float]) -> SampleCurve:
         low, high = np.quantile(values, [(1.0 - WITHIN) / 2.0, (1.0 + WITHIN) / 2.0])
         return min(float(low), value), max(float(high), value)
 
-    extrapolations, gains = [], []
-    for factor in FACTORS:
-        more, loss, gain = factor * present, law.at(factor * present), law.at(present) - law.at(factor * present)
+    extrapolations = []
+    for more in (factor * present for factor in FACTORS):
+        loss = law.at(more)
         extrapolations.append(Extrapolation(more, loss, *ends([each.at(more) for each in drawn], loss)))
-        gains.append((gain, *ends([each.at(present) - each.at(more) for each in drawn], gain)))
-    return SampleCurve(tuple(sizes), tuple(losses), law, tuple(extrapolations), law.at(present), tuple(gains))
+    doubling = _last_doubling(sizes, losses)
+    return SampleCurve(tuple(sizes), tuple(losses), law, tuple(extrapolations), law.at(present), doubling)
+
+
+def _last_doubling(sizes: Sequence[int], losses: Sequence[float]) -> tuple[float, float, float]:
+    """The difference of the means at the two largest sizes, with the interval of B. L. Welch, 1947."""
+    import numpy as np
+    from scipy.stats import ttest_ind
+
+    halves, whole = sorted(set(sizes))[-2:]
+    before = [loss for size, loss in zip(sizes, losses, strict=True) if size == halves]
+    after = [loss for size, loss in zip(sizes, losses, strict=True) if size == whole]
+    fall = float(np.mean(before) - np.mean(after))
+    if min(len(before), len(after)) < FEWEST_RUNS:
+        return fall, -math.inf, math.inf
+    if float(np.ptp(before)) == float(np.ptp(after)) == 0.0:
+        return fall, fall, fall  # runs without chance in them
+    interval = ttest_ind(before, after, equal_var=False).confidence_interval(WITHIN)
+    return fall, float(interval.low), float(interval.high)
 
 
 def power_law(sizes: Sequence[int], losses: Sequence[float], noise: Any = None) -> PowerLaw:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, final
@@ -10,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from unstuck.edits.losses import OUTPUT_FORM
-from unstuck.loop import predict, score_of
+from unstuck.loop import Run, predict, score_of
 from unstuck.loop.evaluate import SAMPLES
 from unstuck.measure.loss_form import OutputForm
 from unstuck.measure.metric import balanced_error, error_on, joined
@@ -51,7 +52,7 @@ class Scores:
     """How one model does on the splits.
 
     Attributes:
-        training: On the training split.
+        training: On the training split; that of a run is of its last weights where earlier ones were kept.
         held_out: On the held-out part of the training distribution.
         test: On the test split, where there is one.
     """
@@ -114,6 +115,30 @@ def scores_of(prepared: Prepared, task: Task | None, trained: Setup, model: nn.M
     )
 
 
+def scores_of_run(prepared: Prepared, task: Task | None, trained: Setup, run: Run) -> Scores:
+    """Score a run: its model, and how low it came on the training split where the best epoch's weights were kept.
+
+    Those are kept for their held-out loss. That their training loss is large does not say that the optimizer could
+    not bring it down, and hides a gap.
+
+    Args:
+        prepared: As in `scores_of`.
+        task: Likewise.
+        trained: Likewise.
+        run: The run.
+
+    Returns:
+        The scores.
+    """
+    scores = scores_of(prepared, task, trained, run.model)
+    if run.ended is None:
+        return scores
+    last = copy.deepcopy(run.model)
+    last.load_state_dict(run.ended)
+    ended = split_score(prepared.setup, task, trained, last, trained.train)
+    return replace(scores, training=ended) if ended.loss < scores.training.loss else scores
+
+
 def _over_samples(score: SplitScore, setup: Setup, model: nn.Module, data: Data) -> SplitScore:
     """The score with its error over samples: a small split has two or three batches, whose spread tells little."""
     single = sample_scores(setup, None, model, data)
@@ -144,7 +169,7 @@ class FinalScores:
         setup = prepared.setup
         with isolated(setup.seed), one_thread():
             fresh, _ = setup.build()
-        scores = scores_of(prepared, known, setup, trained.run.model)
+        scores = scores_of_run(prepared, known, setup, trained.run)
         if scores.test is not None and setup.test is not None:
             scores = replace(scores, test=_over_samples(scores.test, setup, trained.run.model, setup.test))
         return cls(
