@@ -64,6 +64,19 @@ def test_each_aim_looks_at_its_own_split() -> None:
     assert Gauge(comparison(1.0), Aim.TEST, True).gain(scores(0.1), scores(0.0)) == 0.0
 
 
+def test_coming_down_to_the_constant_on_new_samples_undoes_the_harm_of_what_was_learnt_by_heart() -> None:
+    nothing_lower = comparison(8.0, reached=0.98)
+    gauge = Gauge(nothing_lower, Aim.HELD_OUT, by_loss=True)
+    assert gauge.gain(scores(0.0, 8.0), scores(0.5, 1.05)) == 1.0
+    assert gauge.gain(scores(0.0, 1.4), scores(0.5, 1.05)) == pytest.approx(0.35)
+    assert gauge.gain(scores(0.0, 8.0), scores(0.5, 3.0)) == 0.0, "still worse than a constant"
+    assert gauge.gain(scores(0.0, 1.05), scores(0.5, 1.0)) == 0.0, "it was hardly worse than a constant"
+    assert gauge.gain(scores(2.0, 8.0), scores(1.0, 1.0)) == 0.0, "it has learnt nothing by heart"
+    assert Gauge(nothing_lower, Aim.TRAINING, by_loss=True).gain(scores(0.0, 8.0), scores(0.5, 1.05)) <= 0.0
+    within_reach = Gauge(comparison(8.0, reached=0.5), Aim.HELD_OUT, by_loss=True)
+    assert within_reach.gain(scores(0.0, 8.0), scores(0.5, 1.05)) == 0.0, "new samples can be told from each other"
+
+
 def test_a_loss_below_its_floor_is_no_gain() -> None:
     known = replace(comparison(2.0, reached=0.1), floor=0.0)
     wrong = Scores(split(-1e6, 0.9), split(-1e6, 0.9), None)

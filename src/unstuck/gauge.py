@@ -109,7 +109,8 @@ class Gauge:
             floor is not None and new.loss < floor
         ):  # a loss that runs away downwards cures nothing
             return self._share(old.error, new.error, 1.0, 0.0)
-        return self._share(old.loss, new.loss, constant, lowest)
+        gain = self._share(old.loss, new.loss, constant, lowest)
+        return max(gain, _harm_undone(before, after, constant, lowest)) if self.aim is Aim.HELD_OUT else gain
 
     def _runs_away(self, score: SplitScore) -> bool:
         """Whether a loss is lower than it can be: it runs away downwards, which cures nothing."""
@@ -144,3 +145,19 @@ class Gauge:
         if reached > 1.0:
             return max(-1.0, min(0.0, given - reached))
         return max(-1.0, min(1.0, given) - reached)
+
+
+def _harm_undone(before: Scores, after: Scores, constant: float, lowest: float) -> float:
+    """The gain where a run is worse than a constant on new samples, having learnt by heart, and no longer is.
+
+    On the training data, coming down to the constant is no cure; on new samples there may be nothing more to be had,
+    and what was confidently wrong no longer is. The losses are held against the span that is open in training.
+
+    Returns:
+        The gain; 0 where there was no such harm, or it is still there, or new samples can be told from each other.
+    """
+    span = constant - before.training.loss
+    if not 0.0 < span < math.inf or constant - lowest >= LARGE.value * span:
+        return 0.0
+    was, becomes = ((scores.held_out.loss - constant) / span for scores in (before, after))
+    return min(1.0, was - becomes) if was >= LARGE.value and becomes < LARGE.value else 0.0

@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 from torch import Tensor
 
+from unstuck.measure.best_constant import BestConstant
 from unstuck.measure.features import Features, Table, inputs_of
 from unstuck.measure.learners import MOST_CLASSES, Predict, Whole, logistic, quietly, spread_over
 from unstuck.measure.preparation import Prepared
-from unstuck.measure.protocol import NotMeasurable
+from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.scores import FinalScores
 from unstuck.measure.task import Kind, Task
 from unstuck.setup import StackedData
@@ -30,7 +31,8 @@ SUREST: Final = 3
 """The surest third of the answers is looked at apart."""
 
 GOOD: Final = 0.1
-"""Error of the run on held-out samples below which right labels could not gain what matters."""
+"""Error and loss of the run on held-out samples, over the best constant's, below which right labels could not gain what
+matters."""
 
 SHOWN: Final = 24
 """Suspects of which label and answer are kept."""
@@ -75,7 +77,8 @@ class LabelNoise:
 
     Attributes:
         samples: Number of training samples; 0 where the run does so well that they were not looked at.
-        held_out_error: Error of the run as given on held-out samples; 1 for the best constant.
+        held_out_error: Error of the run as given on held-out samples, or its loss where that is the larger share; 1 for
+            the best constant.
         learner: Whose answers they are: the best of three.
         accuracy: Share of its out-of-fold answers that agree with the label.
         most_frequent: Share of the most frequent label.
@@ -100,13 +103,16 @@ class LabelNoise:
     answers: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def measure(cls, prepared: Prepared, task: Task, final_scores: FinalScores) -> LabelNoise:
+    def measure(
+        cls, prepared: Prepared, task: Task, final_scores: FinalScores, constant: BestConstant | Unmeasured
+    ) -> LabelNoise:
         """Cross-validate learners that are not the user's model.
 
         Args:
             prepared: The set-up with its splits.
             task: The task.
             final_scores: Of the run as given.
+            constant: The best constant prediction: what wrong labels cost is often confidence alone.
 
         Returns:
             The measurement.
@@ -117,6 +123,8 @@ class LabelNoise:
         error = final_scores.scores.held_out.error
         if task.kind not in (Kind.CLASSES, Kind.BINARY) or task.per_position:
             raise NotMeasurable("only classes, one a sample, can be contradicted")
+        if isinstance(constant, BestConstant) and constant.held_out_loss > 0.0:
+            error = max(error, final_scores.scores.held_out.loss / constant.held_out_loss)
         if error < GOOD:
             return cls(0, error, "", 1.0, 0.0, 0, 0, ())
         data = prepared.setup.train

@@ -171,5 +171,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "SET002", "SET006", "OPT014", "OPT021", "MIS005"),
+    explained_by=("DAT001", "DAT002", "SET002", "SET006", "OPT014", "OPT018", "OPT021", "MIS005"),
 )

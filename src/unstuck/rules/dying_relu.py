@@ -179,5 +179,5 @@ RULE = Rule(
         ),
     ),
     is_cure_all=True,
-    explained_by=("DAT001", "OPT001", "OPT010", "OPT011"),
+    explained_by=("DAT001", "OPT001", "OPT010", "OPT011", "OPT018"),
 )

@@ -61,8 +61,8 @@ LISTED: Final = 8
 def judge(noise: LabelNoise) -> Verdict:
     """Suspect labels that are contradicted even where the answers are surest."""
     if noise.samples < 1:
-        sentence = f"The run leaves {noise.held_out_error:.0%} of the best constant's error on held-out samples."
-        return Verdict(Outcome.ABSENT, f"{sentence} Right labels could not gain more.")
+        left = f"{noise.held_out_error:.0%} of the best constant's error and loss on held-out samples"
+        return Verdict(Outcome.ABSENT, f"The run leaves {left}. Right labels could not gain more.")
     if noise.surest < 1:
         return Verdict(Outcome.UNDECIDED, "There are too few samples to tell wrong labels.")
     wrong = min(noise.surest_wrong, noise.surest)

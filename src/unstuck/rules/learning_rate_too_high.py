@@ -167,6 +167,7 @@ RULE = Rule(
         "OPT007",
         "OPT012",
         "OPT014",
+        "OPT018",
         "OPT021",
         "MIS006",
         "CAP003",

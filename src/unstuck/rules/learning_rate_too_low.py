@@ -156,7 +156,7 @@ RULE = Rule(
     explained_by=(
         *(f"SET{number:03d}" for number in (7, 8, 9, 15, 20)),
         *("DAT001", "DAT002", "DAT006"),
-        *("OPT003", "OPT004", "OPT006", "OPT013", "OPT014", "OPT016", "OPT017"),
+        *("OPT003", "OPT004", "OPT006", "OPT013", "OPT014", "OPT016", "OPT017", "OPT018"),
         "MIS005",
     ),
 )

@@ -206,5 +206,5 @@ RULE = Rule(
     ),
     is_cure_all=True,
     # Where units pass no gradient on, none is left at all: drawing the weights anew mends these as well.
-    explained_by=("DAT001", "OPT006", "OPT008", "OPT009", "OPT010", "OPT011"),
+    explained_by=("DAT001", "OPT006", "OPT008", "OPT009", "OPT010", "OPT011", "OPT018"),
 )

@@ -182,5 +182,5 @@ RULE = Rule(
         ),
     ),
     is_cure_all=True,
-    explained_by=("DAT001", "OPT005", "OPT010", "OPT011"),
+    explained_by=("DAT001", "OPT005", "OPT010", "OPT011", "OPT018"),
 )

@@ -137,5 +137,17 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "DAT006", "SET002", "SET006", "OPT006", "OPT013", "OPT014", "MIS005", "GEN006"),
+    explained_by=(
+        "DAT001",
+        "DAT002",
+        "DAT006",
+        "SET002",
+        "SET006",
+        "OPT006",
+        "OPT013",
+        "OPT014",
+        "OPT018",
+        "MIS005",
+        "GEN006",
+    ),
 )
