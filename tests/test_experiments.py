@@ -197,6 +197,15 @@ def test_a_cause_that_shows_only_once_another_is_treated_is_found() -> None:
     assert joint["OPT002"].verdict == shown["OPT002"]
 
 
+def test_a_cause_that_another_hid_is_proven_alone_where_it_cures_alone() -> None:
+    experiments, known, _ = opened(line(**SLOW))
+    found = alone(experiments, [IDLE], known)
+    shown = {"OPT002": suspicion("OPT002").verdict}
+    joint = experiments.together([IDLE, RATE], found, known, lambda setup: (shown, Examination(setup)))
+    assert set(joint) == {"OPT002"} and joint["OPT002"].status is Status.CONFIRMED
+    assert joint["OPT002"].trial is not None and joint["OPT002"].trial.together_with == ()
+
+
 def shrunk(setup: Setup) -> Setup:
     """Outputs divided by ten thousand: it no longer diverges, nor learns."""
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from unstuck.examine import Examination
 from unstuck.gauge import Gauge, loss_compares
-from unstuck.laboratory import Laboratory
+from unstuck.laboratory import Attempt, Laboratory
 from unstuck.measure.comparison import LARGE, Comparison
 from unstuck.pairing import measure
 from unstuck.ranking import AS_GOOD
@@ -104,7 +104,7 @@ def _proven(
     way: Way,
     announce: Callable[[str], None],
 ) -> Tried | None:
-    """The trial of those remedies of a way without which it does not cure; None where fewer than two do, or none."""
+    """The trial of those remedies of a way without which it does not cure; None where they do not cure either."""
     gauge = Gauge(comparison, Aim.TRAINING, loss_compares(laboratory.prepared.setup, [way.setup]))
     gain = gain_of(laboratory, gauge, way.setup)
     necessary = list(way.path)
@@ -113,16 +113,26 @@ def _proven(
         without = along(laboratory, way.measured, rules, rest)
         if without is not None and gain_of(laboratory, gauge, without) >= NECESSARY * gain:
             necessary = rest
-    if len(necessary) < 2:
-        return None
     cured = along(laboratory, way.measured, rules, necessary)
-    if cured is None or gain_of(laboratory, gauge, cured) < LARGE.value:  # also where the time is up
+    if len(necessary) == 1 and _leaves_much(laboratory, comparison, cured):  # one that another had hidden
+        if not _leaves_much(laboratory, comparison, way.setup):  # what cures the rest is a cause too
+            necessary, cured = list(way.path), way.setup
+    if not necessary or cured is None or gain_of(laboratory, gauge, cured) < LARGE.value:  # also where the time is up
         return None
     says = " ".join(rules[code].remedy.says for code, _ in necessary)
     record, after = measure(laboratory, cured, gauge, says, announce)
     if record.outcome is not Outcome.PRESENT:
         return None
     return Tried(record, cured, tuple(necessary), after, gauge.by_loss, way.measured)
+
+
+def _leaves_much(laboratory: Laboratory, comparison: Comparison | None, setup: Setup | None) -> bool:
+    """Whether a changed set-up, from the first seed, falls short by as much as counts as large."""
+    given = laboratory.prepared.setup
+    attempt = None if setup is None else laboratory.attempt_all([(setup, given.seed)])[0]
+    if setup is None or comparison is None or not isinstance(attempt, Attempt):
+        return True
+    return comparison.shortfall_of(attempt.scores, loss_compares(given, [setup])) >= LARGE.value
 
 
 def _by_causes(

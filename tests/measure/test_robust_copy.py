@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tests.tiny import line
 from unstuck.examine import Examination
 from unstuck.loop import fit
+from unstuck.measure import enlarged_copy
 from unstuck.measure.enlarged_copy import EnlargedCopy
 from unstuck.measure.preparation import HELD_OUT_SHARE, Allowance, Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
@@ -18,8 +19,10 @@ from unstuck.measure.robust_copy import FEWEST_STEPS, RATES, RobustCopy, clipped
 from unstuck.measure.scores import FinalScores, scores_of
 from unstuck.patients import perceptron, sgd, shells
 from unstuck.setup import Setup
+from unstuck.setup.randomness import isolated
 
 UNKNOWN = Unmeasured("the task is not known")
+MINUTE = Allowance(60.0)
 
 
 def copy_of(setup: Setup) -> RobustCopy:
@@ -143,14 +146,29 @@ def test_gradients_are_clipped() -> None:
 def test_a_larger_copy_heals_what_is_too_narrow() -> None:
     prepared = Prepared.measure(shells(lambda: perceptron(4, 2, 3), epochs=10))
     trained = Trained(fit(prepared.setup))
-    enlarged = EnlargedCopy.measure(prepared, trained, UNKNOWN)
+    enlarged = EnlargedCopy.measure(prepared, trained, UNKNOWN, MINUTE)
     same = RobustCopy.measure(prepared, trained, UNKNOWN)
     assert enlarged.scores.held_out.loss < 0.6 * same.scores.held_out.loss
 
 
+def test_what_cannot_be_trained_in_time_is_widened_by_less_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = Prepared.measure(shells(lambda: perceptron(4, 8, 3), epochs=2))
+    trained = Trained(fit(prepared.setup))
+
+    def seconds(setup: Setup) -> float:
+        with isolated(0):
+            return 1e-4 * sum(parameter.numel() for parameter in setup.build()[0].parameters())
+
+    monkeypatch.setattr(enlarged_copy, "_forward_seconds", seconds)
+    # Of 8 units, 4 times as wide are 259 parameters, 7.8 s a hundred steps; 8 times as wide are twice that.
+    assert EnlargedCopy.measure(prepared, trained, UNKNOWN, Allowance(8.0)).factor == 4
+    with pytest.raises(NotMeasurable, match="2 times as wide take longer"):
+        EnlargedCopy.measure(prepared, trained, UNKNOWN, Allowance(1.0))
+
+
 def test_what_has_no_hidden_layer_is_given_one() -> None:
     prepared = Prepared.measure(shells(lambda: nn.Linear(4, 3), epochs=10))
-    enlarged = EnlargedCopy.measure(prepared, Trained(fit(prepared.setup)), UNKNOWN)
+    enlarged = EnlargedCopy.measure(prepared, Trained(fit(prepared.setup)), UNKNOWN, MINUTE)
     assert (enlarged.factor, enlarged.how) == (1, "a residual block of 64 units in front of each linear layer")
     assert enlarged.scores.held_out.loss < 0.3
 
@@ -160,7 +178,7 @@ def test_what_has_no_linear_layer_has_no_larger_copy() -> None:
         shells(lambda: nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 3, 4), nn.Flatten()))
     )
     with pytest.raises(NotMeasurable, match="no hidden layer.*no linear layer"):
-        EnlargedCopy.measure(prepared, Trained(fit(prepared.setup)), UNKNOWN)
+        EnlargedCopy.measure(prepared, Trained(fit(prepared.setup)), UNKNOWN, MINUTE)
 
 
 def test_a_fifth_is_held_out_where_no_validation_split_is_given() -> None:

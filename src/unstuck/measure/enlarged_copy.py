@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import ClassVar, Final, final
 
 from unstuck.edits.deepening import with_blocks
 from unstuck.edits.widening import widened
 from unstuck.errors import RemedyError
-from unstuck.measure.preparation import Prepared, Trained
+from unstuck.loop import predict
+from unstuck.measure.preparation import Allowance, Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
 from unstuck.measure.robust_copy import race
 from unstuck.measure.scores import Scores
 from unstuck.measure.task import Task
+from unstuck.setup import Setup
+from unstuck.setup.randomness import isolated, one_thread
 
-FACTOR: Final = 8
-"""How much wider every hidden layer is made; enough that a two-unit bottleneck becomes a usual layer."""
+FACTORS: Final = (8, 4, 2)
+"""How much wider every hidden layer is made, the first that can be trained in time; eight times is enough that a
+two-unit bottleneck becomes a usual layer."""
+
+FEWEST_STEPS: Final = 100
+"""Steps that a run must be able to take for the larger model to tell anything."""
+
+STEP: Final = 3.0
+"""Forward passes that a step takes as long as (Griewank & Walther 2008: a gradient takes two to three)."""
+
+SAMPLES: Final = 64
+"""Of a batch."""
 
 UNITS: Final = 64
 """Units of the hidden layers that are put into a model without any that could be widened."""
@@ -43,19 +57,21 @@ class EnlargedCopy:
     complete: bool = True
 
     @classmethod
-    def measure(cls, prepared: Prepared, trained: Trained, task: Task | Unmeasured) -> EnlargedCopy:
+    def measure(
+        cls, prepared: Prepared, trained: Trained, task: Task | Unmeasured, allowance: Allowance
+    ) -> EnlargedCopy:
         """Widen, and race the recipes.
 
         Returns:
             The best copy.
 
         Raises:
-            NotMeasurable: If the structure could not be enlarged.
+            NotMeasurable: If the structure could not be enlarged, or not trained in time.
         """
         known = None if isinstance(task, Unmeasured) else task
-        factor, how = FACTOR, f"hidden layers {FACTOR} times as wide"
         try:
-            setup = widened(prepared.setup, factor)
+            factor, setup = _widest(prepared.setup, allowance.run_seconds)
+            how = f"hidden layers {factor} times as wide"
         except RemedyError as narrow:
             factor, how = 1, f"a residual block of {UNITS} units in front of each linear layer"
             try:
@@ -64,3 +80,20 @@ class EnlargedCopy:
                 raise NotMeasurable(f"{narrow}; {error}") from error
         copy = race(prepared, setup, known, trained.run)
         return cls(copy.scores, factor, copy.recipe, how, copy.complete)
+
+
+def _widest(setup: Setup, seconds: float) -> tuple[int, Setup]:
+    """The set-up with its hidden layers as much wider as can be trained in so many seconds."""
+    for factor in FACTORS:
+        wider = widened(setup, factor)
+        if FEWEST_STEPS * STEP * _forward_seconds(wider) <= seconds:
+            return factor, wider
+    raise NotMeasurable(f"{FEWEST_STEPS} steps of hidden layers {factor} times as wide take longer than a run may")
+
+
+def _forward_seconds(setup: Setup) -> float:
+    with isolated(setup.seed), one_thread():
+        model, _ = setup.build()
+        begun = time.process_time()  # of this process alone: a busy machine must not change what is compared
+        predict(setup, model, setup.train.head(SAMPLES))
+        return time.process_time() - begun

@@ -180,5 +180,5 @@ RULE = Rule(
             Outcome.ABSENT,
         ),
     ),
-    explained_by=("DAT001", "DAT002", "OPT010"),
+    explained_by=("DAT001", "DAT002", "OPT010", "OPT018"),
 )

@@ -146,3 +146,9 @@ def test_measuring_the_end_leaves_the_model_as_it_was() -> None:
     found = end_point(setup, run.model, len(run.losses))
     assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
     assert torch.equal(torch.random.get_rng_state(), random) and math.isfinite(found.condition)
+
+
+def test_what_takes_longer_than_it_may_is_not_measured() -> None:
+    run = fit(smooth(), steps=2)
+    with pytest.raises(NotMeasurable, match="longer than a run may"):
+        end_point(smooth(), run.model, 2, seconds=1e-9)

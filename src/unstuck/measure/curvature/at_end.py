@@ -23,7 +23,7 @@ from unstuck.measure.curvature.surface import Surface
 from unstuck.measure.curvature.trace import estimate_trace
 from unstuck.measure.curvature.training import pieces, surface_of
 from unstuck.measure.curvature.verdict import Kind, Point, classify
-from unstuck.measure.preparation import Prepared, Trained
+from unstuck.measure.preparation import Allowance, Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable
 from unstuck.quantity import Interval
 from unstuck.setup import Batch, Setup
@@ -37,6 +37,10 @@ FEWEST_SAMPLES: Final = 128
 
 GRADIENT_SECONDS: Final = 0.05
 """Processor time that one gradient may take; fewer samples are looked at where it takes longer."""
+
+GRADIENTS: Final = 150
+"""Gradients in whose time the whole is measured, about: 50 to 130 Hessian products of two each, and what they are held
+against."""
 
 SECONDS: Final = 0.5
 """Wall time for the density of the spectrum."""
@@ -113,20 +117,21 @@ class EndPoint:
         return max(self.point.scale, self.steepest) / self.typical if self.typical > 0.0 else math.nan
 
     @classmethod
-    def measure(cls, prepared: Prepared, trained: Trained, comparison: Comparison) -> EndPoint:
+    def measure(cls, prepared: Prepared, trained: Trained, comparison: Comparison, allowance: Allowance) -> EndPoint:
         """Measure it, where the training loss is large; elsewhere nobody needs to know.
 
         Args:
             prepared: The set-up.
             trained: The run as given.
             comparison: Tells whether the training loss is large, and how far it could fall.
+            allowance: How long it may take, as any run.
 
         Returns:
             The point.
 
         Raises:
-            NotMeasurable: If the training loss is not large, the run diverged or ended above its start, or its loss
-                cannot be differentiated.
+            NotMeasurable: If the training loss is not large, the run diverged or ended above its start, its loss
+                cannot be differentiated, or that takes too long.
         """
         if not comparison.training_is_large:
             raise NotMeasurable("the training loss is not large, so it does not matter where the run ended")
@@ -138,12 +143,14 @@ class EndPoint:
         if above and comparison.given.training.loss >= trained.run.losses[0]:
             raise NotMeasurable("the run was thrown above where it began, and came to no rest there")
         try:
-            return end_point(prepared.setup, trained.run.model, len(trained.run.losses), span)
+            return end_point(prepared.setup, trained.run.model, len(trained.run.losses), span, allowance.run_seconds)
         except UnstuckError as error:
             raise NotMeasurable(str(error)) from error
 
 
-def end_point(setup: Setup, model: nn.Module, steps: int, span: float = math.nan) -> EndPoint:
+def end_point(
+    setup: Setup, model: nn.Module, steps: int, span: float = math.nan, seconds: float = math.inf
+) -> EndPoint:
     """Measure the curvature at a model's weights.
 
     Args:
@@ -151,16 +158,17 @@ def end_point(setup: Setup, model: nn.Module, steps: int, span: float = math.nan
         model: At the point; it is copied.
         steps: Steps that led there, a share of which training goes on for from a saddle.
         span: How far the loss could fall; the loss itself where that is not known.
+        seconds: How long it may take.
 
     Returns:
         The point.
 
     Raises:
-        NotMeasurable: If the loss cannot be differentiated twice, or is not finite.
+        NotMeasurable: If the loss cannot be differentiated twice, or is not finite, or it would take longer.
     """
     with isolated(setup.seed), one_thread():
         copied = copy_together(model, None)[0]
-        batches = _affordable(setup, copied)
+        batches = _affordable(setup, copied, seconds)
         surface = surface_of(setup, copied, batches)
         given, sound, bend, start = _references(setup, batches)
         found = measure_point(
@@ -204,12 +212,15 @@ def end_point(setup: Setup, model: nn.Module, steps: int, span: float = math.nan
         )
 
 
-def _affordable(setup: Setup, model: nn.Module) -> list[Batch]:
+def _affordable(setup: Setup, model: nn.Module, seconds: float) -> list[Batch]:
     """As many training samples as one gradient may take the time for."""
     few = setup.train.head(FEWEST_SAMPLES)
     begun = time.process_time()  # of this process alone: a busy machine must not change what is measured
     surface_of(setup, model, few).gradient()
-    each = max(time.process_time() - begun, 1e-9) / max(1, sum(map(length, few)))
+    spent = max(time.process_time() - begun, 1e-9)
+    if GRADIENTS * spent > seconds:
+        raise NotMeasurable(f"the curvature would take about {GRADIENTS * spent:.0f} s, longer than a run may")
+    each = spent / max(1, sum(map(length, few)))
     count = int(min(SAMPLES, GRADIENT_SECONDS / each))
     return setup.train.head(count) if count > FEWEST_SAMPLES else few
 
