@@ -77,8 +77,8 @@ class LabelNoise:
 
     Attributes:
         samples: Number of training samples; 0 where the run does so well that they were not looked at.
-        held_out_error: Error of the run as given on held-out samples, or its loss where that is the larger share; 1 for
-            the best constant.
+        left: Share of the best constant's error that the run as given leaves on held-out samples, or of its loss where
+            that is more.
         learner: Whose answers they are: the best of three.
         accuracy: Share of its out-of-fold answers that agree with the label.
         most_frequent: Share of the most frequent label.
@@ -93,7 +93,7 @@ class LabelNoise:
     cost: ClassVar[float] = 1.5
 
     samples: int
-    held_out_error: float
+    left: float
     learner: str
     accuracy: float
     most_frequent: float
@@ -120,13 +120,13 @@ class LabelNoise:
         Raises:
             NotMeasurable: If targets are no classes, or the samples cannot be singled out.
         """
-        error = final_scores.scores.held_out.error
+        left = final_scores.scores.held_out.error
         if task.kind not in (Kind.CLASSES, Kind.BINARY) or task.per_position:
             raise NotMeasurable("only classes, one a sample, can be contradicted")
         if isinstance(constant, BestConstant) and constant.held_out_loss > 0.0:
-            error = max(error, final_scores.scores.held_out.loss / constant.held_out_loss)
-        if error < GOOD:
-            return cls(0, error, "", 1.0, 0.0, 0, 0, ())
+            left = max(left, final_scores.scores.held_out.loss / constant.held_out_loss)
+        if left < GOOD:
+            return cls(0, left, "", 1.0, 0.0, 0, 0, ())
         data = prepared.setup.train
         if not isinstance(data, StackedData) or not FEWEST <= data.size <= MOST:
             raise NotMeasurable(f"{FEWEST} to {MOST} training samples must be held in memory to be judged one by one")
@@ -146,7 +146,7 @@ class LabelNoise:
         suspects = [int(row) for row in contradicted(chances, labels)]
         return cls(
             samples=len(labels),
-            held_out_error=error,
+            left=left,
             learner=learner,
             accuracy=1.0 - float(wrong.mean()),
             most_frequent=float(np.bincount(labels).max() / len(labels)),

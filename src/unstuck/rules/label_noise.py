@@ -61,7 +61,7 @@ LISTED: Final = 8
 def judge(noise: LabelNoise) -> Verdict:
     """Suspect labels that are contradicted even where the answers are surest."""
     if noise.samples < 1:
-        left = f"{noise.held_out_error:.0%} of the best constant's error and loss on held-out samples"
+        left = f"{noise.left:.0%} of the best constant's error and loss on held-out samples"
         return Verdict(Outcome.ABSENT, f"The run leaves {left}. Right labels could not gain more.")
     if noise.surest < 1:
         return Verdict(Outcome.UNDECIDED, "There are too few samples to tell wrong labels.")
