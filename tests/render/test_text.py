@@ -388,6 +388,16 @@ def test_a_reason_that_many_share_is_given_once() -> None:
     assert f"{', '.join(subjects)}: Treat it first. What it took" in text
 
 
+def test_what_is_proven_by_its_measurement_is_not_called_a_suspicion() -> None:
+    report = samples.sick()
+    finding = dataclasses.replace(report.findings[0], trial=None)
+    suspected = dataclasses.replace(finding, status=Status.SUSPECTED)
+    proven = dataclasses.replace(finding, status=Status.CONFIRMED)
+    said = [" ".join(plain(dataclasses.replace(report, findings=(each,))).split()) for each in (suspected, proven)]
+    assert "this is a suspicion, not yet a cause" in said[0] and "proof by itself" not in said[0]
+    assert "Measured, and proof by itself" in said[1] and "not yet a cause" not in said[1]
+
+
 def test_long_names_of_numbers_are_wrapped_and_a_shared_origin_is_given_once() -> None:
     limit = Threshold(10.0, "1", "a paper")
     names = ["typical size (root mean square) of an input feature", "largest size of an input feature / typical size"]

@@ -24,6 +24,11 @@ AS_GIVEN: Final = ("as given", "control", "before")
 
 STATUS_STYLE: Final[dict[Status, Style]] = {Status.CONFIRMED: "sick", Status.SUSPECTED: "doubt"}
 
+UNTRIED: Final[dict[Status, str]] = {
+    Status.CONFIRMED: "Measured, and proof by itself; no trial was needed.",
+    Status.SUSPECTED: "No trial was run: this is a suspicion, not yet a cause.",
+}
+
 
 def title(finding: Finding, width: int, indent: str = "  ") -> Line:
     """Code and name on the left, the status on the right."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from unstuck.languages import marked
 from unstuck.render import floor, plot
-from unstuck.render.cause import diff, gained, measured, proof, shows_what_counts, title
+from unstuck.render.cause import STATUS_STYLE, UNTRIED, diff, gained, measured, proof, shows_what_counts, title
 from unstuck.render.figures import duration
 from unstuck.render.gap import HEADING, gap_lines
 from unstuck.render.guide import branch_style, tree
@@ -93,8 +93,7 @@ def _cause(report: Report, width: int) -> list[Line]:
     if cause.trial is not None:
         lines += [EMPTY, *proof(cause.trial, width, INDENT)]
         return lines if shows_what_counts(cause.trial) else [*lines, *_run(report, width)]
-    untried = "No trial was run: this is a suspicion, not yet a cause."
-    lines += [EMPTY, *wrap([Span(untried, "doubt")], width, INDENT)]
+    lines += [EMPTY, *wrap([Span(UNTRIED[cause.status], STATUS_STYLE[cause.status])], width, INDENT)]
     return lines + _run(report, width)
 
 

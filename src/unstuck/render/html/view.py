@@ -11,7 +11,7 @@ from typing import Final, final
 from markupsafe import Markup, escape
 
 from unstuck.languages import translated
-from unstuck.render.cause import NO_RESULT, OUTCOME_WORDS, gained
+from unstuck.render.cause import NO_RESULT, OUTCOME_WORDS, UNTRIED, gained
 from unstuck.render.figures import against, amount, duration, number, share, spread
 from unstuck.render.floor import left_over
 from unstuck.render.lines import clean, named
@@ -140,9 +140,8 @@ def _how_sure(report: Report) -> Card:
         return Card("How sure?", "Ruled out with numbers" if well and checked else "Nothing is proven", many)
     trial = cause.trial
     if trial is None or not trial.before:
-        proof = "Measured, and proof by itself; no trial was needed." if cause.status is Status.CONFIRMED else ""
         answer = "Proven by measurement" if cause.status is Status.CONFIRMED else "Only suspected"
-        return Card("How sure?", answer, proof or "No trial was run: this is a suspicion, not yet a cause.")
+        return Card("How sure?", answer, UNTRIED[cause.status])
     seeds = f"{len(trial.seeds)} seed{'' if len(trial.seeds) == 1 else 's'}"
     gain = f"{share(trial.gain.value)}{f' {spread(trial.gain, as_share=True)}' if trial.gain.interval else ''}"
     more = (
