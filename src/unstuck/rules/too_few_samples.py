@@ -65,7 +65,7 @@ FEWEST: Final = 24
 
 
 def judge(comparison: Comparison, curve: SampleCurve | Unmeasured, capacity: CapacityCurve | Unmeasured) -> Verdict:
-    """Conclude where the gap is large and twice the samples would close a part of it that matters."""
+    """Conclude where the gap is large and the last doubling of the samples closed a part of it that matters."""
     found = gap(comparison, "held_out", "training")
     distance = Evidence(found, LARGE)
     if comparison.training_is_large or not found.value >= LARGE.value:
@@ -80,7 +80,8 @@ def judge(comparison: Comparison, curve: SampleCurve | Unmeasured, capacity: Cap
     fall, low, high = (value / span for value in curve.last_doubling)
     present = max(curve.sizes)
     name = "fall of the held-out loss from half of the samples to all"
-    steep = Evidence(Quantity(name, fall, STEEP.unit, low, high), STEEP)
+    ends = (low, high) if math.isfinite(low) else (None, None)
+    steep = Evidence(Quantity(name, fall, STEEP.unit, *ends), STEEP)
     further = tuple(
         Evidence(Quantity(f"held-out loss expected of {each.samples} samples", each.loss, "", each.low, each.high))
         for each in curve.extrapolations
