@@ -130,5 +130,5 @@ RULE = Rule(
         ),
     ),
     is_cure_all=True,
-    explained_by=("OPT006", "OPT010"),
+    explained_by=("OPT010",),
 )
