@@ -33,7 +33,7 @@ class Run:
         model: The trained model; it takes the raw inputs.
         record: Everything that was recorded.
         trail: Where the weights were at the sampled steps, where the run was watched.
-        ended: Weights at the end of the run, where those of an earlier epoch were kept; else None.
+        ended: Weights at the end of the run, where those of its best epoch were kept; else None.
     """
 
     setup: Setup

@@ -172,8 +172,8 @@ def sample_curve(setup: Setup, whole: Sequence[float], seconds: float) -> Sample
     for repeat in range(max(repeats for _, repeats in RUNS)):
         for share, repeats in RUNS:
             size = round(share * train.size)
-            given = share == 1.0 and repeat == 0
-            if repeat >= repeats or given or size < FEWEST or clock() > seconds:
+            is_given = share == 1.0 and repeat == 0
+            if is_given or repeat >= repeats or size < FEWEST or clock() > seconds:
                 continue
             loss = _lowest(setup, train, size, seed=setup.seed + repeat)
             if math.isfinite(loss):
