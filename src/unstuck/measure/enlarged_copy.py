@@ -12,7 +12,7 @@ from unstuck.errors import RemedyError
 from unstuck.loop import predict
 from unstuck.measure.preparation import Allowance, Prepared, Trained
 from unstuck.measure.protocol import NotMeasurable, Unmeasured
-from unstuck.measure.robust_copy import race
+from unstuck.measure.robust_copy import FEWEST_STEPS, SCREEN_SHARE, race
 from unstuck.measure.scores import Scores
 from unstuck.measure.task import Task
 from unstuck.setup import Setup
@@ -22,8 +22,8 @@ FACTORS: Final = (8, 4, 2)
 """How much wider every hidden layer is made, the first that can be trained in time; eight times is enough that a
 two-unit bottleneck becomes a usual layer."""
 
-FEWEST_STEPS: Final = 100
-"""Steps that a run must be able to take for the larger model to tell anything."""
+SCREENED_STEPS: Final = round(SCREEN_SHARE * FEWEST_STEPS)
+"""Steps by which the robust copy's rates are told apart: a larger model that cannot take as many tells nothing."""
 
 STEP: Final = 3.0
 """Forward passes that a step takes as long as (Griewank & Walther 2008: a gradient takes two to three)."""
@@ -86,9 +86,9 @@ def _widest(setup: Setup, seconds: float) -> tuple[int, Setup]:
     """The set-up with its hidden layers as much wider as can be trained in so many seconds."""
     for factor in FACTORS:
         wider = widened(setup, factor)
-        if FEWEST_STEPS * STEP * _forward_seconds(wider) <= seconds:
+        if SCREENED_STEPS * STEP * _forward_seconds(wider) <= seconds:
             return factor, wider
-    raise NotMeasurable(f"{FEWEST_STEPS} steps of hidden layers {factor} times as wide take longer than a run may")
+    raise NotMeasurable(f"{SCREENED_STEPS} steps of hidden layers {factor} times as wide take longer than a run may")
 
 
 def _forward_seconds(setup: Setup) -> float:
